@@ -1,0 +1,12 @@
+//! RWKV language models on the CPU: every generation from RWKV-4 to RWKV-7, from the files people have, to text.
+#![deny(unsafe_code)]
+
+mod error;
+mod whole_file;
+
+pub use error::{Error, Result};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
