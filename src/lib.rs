@@ -1,7 +1,9 @@
 //! RWKV language models on the CPU: every generation from RWKV-4 to RWKV-7, from the files people have, to text.
 #![deny(unsafe_code)]
 
+pub mod checkpoint;
 mod error;
+pub mod quant;
 mod whole_file;
 
 pub use error::{Error, Result};

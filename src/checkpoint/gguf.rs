@@ -1,0 +1,300 @@
+//! llama.cpp's GGUF, versions 2 and 3 (ggml's `docs/gguf.md`): key-value pairs, a table of tensors, aligned data.
+
+use super::bytes::Bytes;
+use super::{Contents, Mapped, Metadata, Stored};
+use crate::error::Result;
+use crate::quant::Format;
+
+pub(super) fn read(file: Mapped) -> Result<Contents> {
+    /// The smallest a tensor's entry and a pair can be: a name's length, and the fields after it.
+    const TENSOR_ENTRY: usize = 8 + 4 + 4 + 8;
+    const PAIR: usize = 8 + 4 + 1;
+    let path = file.path().to_path_buf();
+    let mut bytes = Bytes::new(file.bytes(), &path);
+    bytes.take(4)?;
+    match bytes.u32()? {
+        2 | 3 => {}
+        1 => return Err(bytes.unsupported("is a GGUF file of version 1; convert it again with today's llama.cpp")),
+        version if matches!(version.swap_bytes(), 1..=3) => {
+            return Err(bytes.unsupported("is a big-endian GGUF file; convert it again as little-endian"));
+        }
+        version => return Err(bytes.unsupported(format!("is a GGUF file of version {version}; 2 and 3 are supported"))),
+    }
+    let n_tensors = bytes.count(TENSOR_ENTRY)?;
+    let n_pairs = bytes.count(PAIR)?;
+    let mut pairs = Pairs::default();
+    for _ in 0..n_pairs {
+        let key = name(&mut bytes)?;
+        let kind = bytes.u32()?;
+        pairs.0.push((key, value(&mut bytes, kind, 0)?));
+    }
+    let metadata = pairs.metadata(&bytes)?;
+    let mut stored = Vec::new();
+    for _ in 0..n_tensors {
+        stored.push(tensor(&mut bytes)?);
+    }
+    let alignment = pairs.number("general.alignment").unwrap_or(32.0);
+    if !(alignment as usize).is_power_of_two() {
+        return Err(bytes.error(format!("asks for the impossible alignment {alignment}; it is damaged")));
+    }
+    let start = bytes.position().next_multiple_of(alignment as usize);
+    for tensor in &mut stored {
+        tensor.offset = tensor.offset.checked_add(start).ok_or_else(|| bytes.truncated())?;
+    }
+    Ok(Contents { files: vec![file], stored, metadata })
+}
+
+/// A tensor's entry; its offset still counts from the beginning of the data.
+fn tensor(bytes: &mut Bytes<'_>) -> Result<Stored> {
+    const MOST_DIMENSIONS: u32 = 4;
+    let name = name(bytes)?.to_string();
+    let n_dims = bytes.u32()?;
+    if !(1..=MOST_DIMENSIONS).contains(&n_dims) {
+        return Err(bytes.error(format!("gives {name} {n_dims} dimensions; it is damaged")));
+    }
+    let mut shape = Vec::new();
+    for _ in 0..n_dims {
+        let dimension = bytes.u64()?;
+        shape.push(usize::try_from(dimension).map_err(|_| bytes.truncated())?);
+    }
+    shape.reverse();
+    if shape.contains(&0) {
+        return Err(bytes.error(format!("gives {name} the shape {shape:?}; it is damaged")));
+    }
+    let type_id = bytes.u32()?;
+    let Some(format) = format(type_id) else {
+        return Err(bytes.unsupported(format!("holds {name} in ggml's data type {type_id}, which is not supported")));
+    };
+    let offset = bytes.u64()?;
+    let offset = usize::try_from(offset).map_err(|_| bytes.truncated())?;
+    Ok(Stored { name, shape, strides: None, format, file: 0, offset, elementwise: None })
+}
+
+/// ggml's tensor types by number.
+fn format(type_id: u32) -> Option<Format> {
+    use Format::*;
+    Some(match type_id {
+        0 => F32,
+        1 => F16,
+        2 => Q4_0,
+        3 => Q4_1,
+        6 => Q5_0,
+        7 => Q5_1,
+        8 => Q8_0,
+        10 => Q2_K,
+        11 => Q3_K,
+        12 => Q4_K,
+        13 => Q5_K,
+        14 => Q6_K,
+        20 => IQ4_NL,
+        30 => BF16,
+        _ => return None,
+    })
+}
+
+/// Kinds of values by number, where we ask for them.
+const INT32: u32 = 5;
+const TEXT: u32 = 8;
+
+/// A value where it stands in the file. A list is read through once when it is found, and its items again when they
+/// are wanted: a list of bytes would take many times the file's size as values.
+enum Value<'a> {
+    Number(f64),
+    Bool(bool),
+    Text(&'a [u8]),
+    List { kind: u32, count: usize, items: Bytes<'a> },
+}
+
+/// `depth` counts the lists around the value.
+fn value<'a>(bytes: &mut Bytes<'a>, kind: u32, depth: usize) -> Result<Value<'a>> {
+    const DEEPEST: usize = 4;
+    Ok(match kind {
+        0 => Value::Number(f64::from(u8::from_le_bytes(bytes.array()?))),
+        1 => Value::Number(f64::from(i8::from_le_bytes(bytes.array()?))),
+        2 => Value::Number(f64::from(u16::from_le_bytes(bytes.array()?))),
+        3 => Value::Number(f64::from(i16::from_le_bytes(bytes.array()?))),
+        4 => Value::Number(f64::from(bytes.u32()?)),
+        INT32 => Value::Number(f64::from(i32::from_le_bytes(bytes.array()?))),
+        6 => Value::Number(f64::from(f32::from_le_bytes(bytes.array()?))),
+        7 => Value::Bool(bytes.array::<1>()? != [0]),
+        TEXT => {
+            let len = bytes.count(1)?;
+            Value::Text(bytes.take(len)?)
+        }
+        9 if depth < DEEPEST => {
+            let kind = bytes.u32()?;
+            let count = bytes.count(size_of_kind(kind))?;
+            let items = bytes.clone();
+            for _ in 0..count {
+                value(bytes, kind, depth + 1)?;
+            }
+            Value::List { kind, count, items }
+        }
+        9 => return Err(bytes.error(format!("holds lists more than {DEEPEST} deep; it is damaged"))),
+        10 => Value::Number(bytes.u64()? as f64),
+        11 => Value::Number(i64::from_le_bytes(bytes.array()?) as f64),
+        12 => Value::Number(f64::from_le_bytes(bytes.array()?)),
+        _ => return Err(bytes.error(format!("holds a value of the unknown kind {kind}; it is damaged, or too new"))),
+    })
+}
+
+/// Least bytes that a value of this kind takes.
+fn size_of_kind(kind: u32) -> usize {
+    match kind {
+        0 | 1 | 7 => 1,
+        2 | 3 => 2,
+        4..=6 => 4,
+        9 => 12,
+        _ => 8,
+    }
+}
+
+fn name<'a>(bytes: &mut Bytes<'a>) -> Result<&'a str> {
+    const LONGEST: usize = 65_535;
+    let len = bytes.count(1)?;
+    let text = if len <= LONGEST { std::str::from_utf8(bytes.take(len)?).ok() } else { None };
+    text.ok_or_else(|| bytes.error("has a name that is too long or not UTF-8; it is damaged"))
+}
+
+#[derive(Default)]
+struct Pairs<'a>(Vec<(&'a str, Value<'a>)>);
+
+impl<'a> Pairs<'a> {
+    fn get(&self, key: &str) -> Option<&Value<'a>> {
+        self.0.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
+    }
+
+    fn number(&self, key: &str) -> Option<f64> {
+        match self.get(key)? {
+            Value::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn text(&self, key: &str) -> Option<&'a str> {
+        match self.get(key)? {
+            Value::Text(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        }
+    }
+
+    /// A list's items, of one kind, read as they are asked for.
+    fn items(&self, key: &str, wanted: u32) -> Option<impl Iterator<Item = Result<Value<'a>>>> {
+        match self.get(key)? {
+            Value::List { kind, count, items } if *kind == wanted => {
+                let mut items = items.clone();
+                Some((0..*count).map(move |_| value(&mut items, wanted, 1)))
+            }
+            _ => None,
+        }
+    }
+
+    fn metadata(&self, bytes: &Bytes<'_>) -> Result<Metadata> {
+        let architecture = match self.text("general.architecture") {
+            Some(architecture @ ("rwkv6" | "rwkv7")) => architecture,
+            Some(architecture @ ("rwkv6qwen2" | "arwkv7")) => {
+                let cause = "RWKV in a transformer's frame is not supported, rwkv6 and rwkv7 are";
+                return Err(bytes.unsupported(format!("is of the architecture {architecture}; {cause}")));
+            }
+            Some(other) => {
+                let cause =
+                    format!("is of the architecture {}, no RWKV; rwkv6 and rwkv7 are supported", shortened(other));
+                return Err(bytes.unsupported(cause));
+            }
+            None => return Err(bytes.error("does not name its architecture; it is damaged")),
+        };
+        if self.number("split.count").is_some_and(|count| count > 1.0) {
+            return Err(bytes.unsupported("is one part of a split GGUF file; join the parts with gguf-split --merge"));
+        }
+        let own = |key: &str| self.number(&format!("{architecture}.{key}"));
+        let layer_norm_eps = own("attention.layer_norm_epsilon").map(|eps| eps as f32);
+        if let Some(eps) = layer_norm_eps.filter(|eps| !(0.0..1.0).contains(eps)) {
+            return Err(bytes.error(format!("asks for the impossible layer norm epsilon {eps}; it is damaged")));
+        }
+        Ok(Metadata {
+            architecture: Some(architecture.to_string()),
+            vocabulary: self.vocabulary()?,
+            chat_template: self.text("tokenizer.chat_template").map(str::to_string),
+            layer_norm_eps,
+            head_size: own("wkv.head_size").map(|size| size as usize),
+            rescale_every: own("rescale_every_n_layers").map(|n| n as usize),
+            pairs: self.0.iter().map(|(key, value)| (key.to_string(), value.shown())).collect(),
+        })
+    }
+
+    /// The bytes of each token of llama.cpp's `rwkv` tokenizer. Unknown, control and unused tokens are empty: they
+    /// never stand for text.
+    fn vocabulary(&self) -> Result<Option<Vec<Vec<u8>>>> {
+        const UNKNOWN: f64 = 2.0;
+        const CONTROL: f64 = 3.0;
+        const UNUSED: f64 = 5.0;
+        if self.text("tokenizer.ggml.model") != Some("rwkv") {
+            return Ok(None);
+        }
+        let Some(tokens) = self.items("tokenizer.ggml.tokens", TEXT) else {
+            return Ok(None);
+        };
+        let mut kinds = self.items("tokenizer.ggml.token_type", INT32);
+        let mut vocabulary = Vec::new();
+        for token in tokens {
+            let is_text = match kinds.as_mut().map(Iterator::next) {
+                Some(Some(kind)) => !matches!(kind?, Value::Number(UNKNOWN | CONTROL | UNUSED)),
+                Some(None) => false,
+                // Without kinds: every converter puts the end-of-text token first.
+                None => !vocabulary.is_empty(),
+            };
+            vocabulary.push(match token? {
+                Value::Text(text) if is_text => unescape(text),
+                _ => Vec::new(),
+            });
+        }
+        Ok(Some(vocabulary))
+    }
+}
+
+impl Value<'_> {
+    /// As a person reads it.
+    fn shown(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Bool(value) => value.to_string(),
+            Self::List { count, .. } => format!("[{count} items]"),
+            Self::Text(text) => shortened(&String::from_utf8_lossy(text)),
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 200;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
+/// Undoes Python's `repr` of bytes, as llama.cpp's converter writes tokens.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        let (byte, used) = match (first, tail) {
+            (b'\\', [b't', ..]) => (b'\t', 1),
+            (b'\\', [b'n', ..]) => (b'\n', 1),
+            (b'\\', [b'r', ..]) => (b'\r', 1),
+            (b'\\', [quoted @ (b'\\' | b'\'' | b'"'), ..]) => (*quoted, 1),
+            (b'\\', [b'x', high, low, ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, 3),
+                _ => (*first, 0),
+            },
+            _ => (*first, 0),
+        };
+        out.push(byte);
+        rest = &rest[used..];
+    }
+    out
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|digit| digit as u8)
+}

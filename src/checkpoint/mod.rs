@@ -1,0 +1,360 @@
+//! Checkpoints: files of named tensors, memory-mapped, under BlinkDL's names whatever the file calls them.
+//!
+//! A reader per file type lists what its file stores (`Stored`); `names` turns that into canonical tensors;
+//! [`Checkpoint`] hands them out. Nothing here computes anything beyond the dtype of an element.
+//!
+//! # Canonical tensors
+//!
+//! Names are those of BlinkDL's `.pth` files. Shapes are row-major, outermost dimension first, and:
+//! - every matrix is `[out, in]`, so that a row makes one output: the low-rank matrices of RWKV-6 and 7, which a
+//!   `.pth` holds the other way round, appear transposed (`time_maa_w2` is `[5, out, in]`);
+//! - vectors have one dimension (`[1, 1, n_embd]` becomes `[n_embd]`), per-head vectors two (`[n_head, head_size]`);
+//! - `time_decay` of RWKV-4 and 5 (and `time_first` of RWKV-5.0) stand as the recurrence uses them:
+//!   `-exp(x)` for RWKV-4, `exp(-exp(x))` (and `exp(x)`) for RWKV-5. RWKV-6's `time_decay` is as trained.
+
+mod bytes;
+mod gguf;
+mod mapped;
+mod names;
+mod pickle;
+mod pth;
+mod rwkvcpp;
+mod safetensors;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+
+use crate::error::{Error, Result};
+use crate::quant::Format;
+pub(crate) use mapped::Mapped;
+
+/// A file type that checkpoints come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileType {
+    /// PyTorch's zip archive with a pickled state dict: BlinkDL's `.pth`.
+    Pth,
+    /// Hugging Face's `.safetensors`, one file or several with an index.
+    Safetensors,
+    /// rwkv.cpp's `.bin`, version 100 or 101.
+    RwkvCpp,
+    /// llama.cpp's GGUF.
+    Gguf,
+}
+
+/// What a file says about its model beside the tensors. Everything is optional: most file types say little.
+#[derive(Clone, Debug, Default)]
+pub struct Metadata {
+    /// The architecture by its own name, e.g. GGUF's `rwkv7`.
+    pub architecture: Option<String>,
+    /// The bytes of each token id in order, where the file carries its vocabulary.
+    pub vocabulary: Option<Vec<Vec<u8>>>,
+    /// The chat template's name or text.
+    pub chat_template: Option<String>,
+    /// Epsilon of the layer norms.
+    pub layer_norm_eps: Option<f32>,
+    /// Numbers in a head.
+    pub head_size: Option<usize>,
+    /// RWKV-6 GGUF: the output of every so many layers is halved (0: never), and the weights stored to suit.
+    pub rescale_every: Option<usize>,
+    /// All plain key-value pairs, for a person to read.
+    pub pairs: Vec<(String, String)>,
+}
+
+/// A tensor's numbers and how to read them.
+#[derive(Clone, Debug)]
+pub struct Tensor<'a> {
+    /// Canonical name.
+    pub name: &'a str,
+    /// Row-major, outermost dimension first.
+    pub shape: &'a [usize],
+    /// How `data` is to be read.
+    pub format: Format,
+    /// Contiguous, row-major, little endian.
+    pub data: Cow<'a, [u8]>,
+}
+
+/// A tensor as its file stores it: what a reader finds.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub name: String,
+    /// Row-major, outermost dimension first.
+    pub shape: Vec<usize>,
+    /// In elements, one for each dimension. `None`: contiguous. Only float formats have strides.
+    pub strides: Option<Vec<usize>>,
+    pub format: Format,
+    /// Which of the checkpoint's files, for sharded ones.
+    pub file: usize,
+    /// Where the data begins in that file, in bytes.
+    pub offset: usize,
+    /// What the recurrence wants in place of the stored number.
+    pub elementwise: Option<fn(f32) -> f32>,
+}
+
+/// What a reader gives back.
+pub(crate) struct Contents {
+    pub files: Vec<Mapped>,
+    pub stored: Vec<Stored>,
+    pub metadata: Metadata,
+}
+
+/// An open checkpoint: named tensors over memory-mapped files.
+///
+/// ```no_run
+/// # fn main() -> volary::Result<()> {
+/// let checkpoint = volary::checkpoint::Checkpoint::open("RWKV-x070-World-0.4B-v2.9.pth")?;
+/// let head = checkpoint.tensor("head.weight")?;
+/// println!("{:?} {}", head.shape, head.format);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    file_type: FileType,
+    files: Vec<Mapped>,
+    tensors: BTreeMap<String, Stored>,
+    metadata: Metadata,
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint. The file type is told by the content, not by the extension; nothing in it is executed.
+    ///
+    /// Reads the table of tensors only, and checks that each tensor lies inside the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is damaged or no checkpoint,
+    /// [`Error::Unsupported`] if it holds what Volary cannot use.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = Mapped::open(path)?;
+        let (file_type, contents) = match file_type(file.bytes(), path) {
+            Some(FileType::Pth) => (FileType::Pth, pth::read(file)?),
+            Some(FileType::Safetensors) => (FileType::Safetensors, safetensors::read(file)?),
+            Some(FileType::RwkvCpp) => (FileType::RwkvCpp, rwkvcpp::read(file)?),
+            Some(FileType::Gguf) => (FileType::Gguf, gguf::read(file)?),
+            None => return Err(Error::format(path, not_a_checkpoint(file.bytes()))),
+        };
+        let Contents { files, stored, metadata } = contents;
+        // Before anything computes with the file's numbers, and again for what `names` made of them.
+        stored.iter().try_for_each(|tensor| check_extent(tensor, &files[tensor.file]))?;
+        let mut tensors = BTreeMap::new();
+        for tensor in names::canonical(stored, file_type, &metadata) {
+            check_extent(&tensor, &files[tensor.file])?;
+            let name = tensor.name.clone();
+            if tensors.insert(name.clone(), tensor).is_some() {
+                return Err(Error::format(path, format!("holds the tensor {name} twice")));
+            }
+        }
+        Ok(Self { path: path.to_path_buf(), file_type, files, tensors, metadata })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What kind of file it is.
+    pub fn file_type(&self) -> FileType {
+        self.file_type
+    }
+
+    /// What the file says about the model beside the tensors.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Bytes of the file, or of all its files.
+    pub fn file_size(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes().len() as u64).sum()
+    }
+
+    /// Canonical name, shape and format of every tensor, in the order of the names.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], Format)> {
+        self.tensors.values().map(|t| (t.name.as_str(), t.shape.as_slice(), t.resulting_format()))
+    }
+
+    /// Whether there is a tensor of this canonical name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The shape of a tensor, if there is one of this canonical name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|t| t.shape.as_slice())
+    }
+
+    /// A tensor by its canonical name. Borrows from the mapping where the file stores it as it is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if there is none of that name.
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
+        let stored = self.tensors.get(name).ok_or_else(|| {
+            Error::format(
+                &self.path,
+                format!("lacks the tensor {name}; the checkpoint is incomplete, or of no RWKV model"),
+            )
+        })?;
+        Ok(stored.read(self.files[stored.file].bytes()))
+    }
+
+    /// Tells the operating system that a tensor's pages are not needed any more, so that a loaded model and its file
+    /// do not both stay in memory. The tensor can still be read.
+    pub(crate) fn release(&self, name: &str) {
+        if let Some(stored) = self.tensors.get(name)
+            && let Some(size) = stored.format.size_of(&stored.shape)
+        {
+            self.files[stored.file].release(stored.offset, size);
+        }
+    }
+}
+
+impl Stored {
+    /// Elements that are changed one by one come out as f32.
+    fn resulting_format(&self) -> Format {
+        if self.elementwise.is_some() { Format::F32 } else { self.format }
+    }
+
+    fn read<'a>(&'a self, file: &'a [u8]) -> Tensor<'a> {
+        let tensor = Tensor { name: &self.name, shape: &self.shape, format: self.format, data: Cow::Borrowed(&[]) };
+        let data = match &self.strides {
+            // `check_extent` has proven at opening that the tensor lies inside the file.
+            None => {
+                let size = self.format.size_of(&self.shape).unwrap_or(0);
+                Cow::Borrowed(&file[self.offset..self.offset + size])
+            }
+            Some(strides) => Cow::Owned(gather(&file[self.offset..], &self.shape, strides, self.format.block_bytes())),
+        };
+        let tensor = Tensor { data, ..tensor };
+        match self.elementwise {
+            None => tensor,
+            Some(function) => {
+                let mut values = tensor.to_f32().unwrap_or_default();
+                values.iter_mut().for_each(|x| *x = function(*x));
+                let data = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+                Tensor { format: Format::F32, data: Cow::Owned(data), ..tensor }
+            }
+        }
+    }
+
+    /// The same numbers seen with dimensions `a` and `b` exchanged. Only for float formats.
+    pub fn transposed(mut self, a: usize, b: usize) -> Self {
+        let mut strides = self.strides.take().unwrap_or_else(|| contiguous_strides(&self.shape));
+        strides.swap(a, b);
+        self.shape.swap(a, b);
+        self.strides = Some(strides);
+        self
+    }
+}
+
+impl Tensor<'_> {
+    /// The numbers as f32.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for quantized formats.
+    pub fn to_f32(&self) -> Result<Vec<f32>> {
+        let words = self.data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+        Ok(match self.format {
+            Format::F32 => self.data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            Format::F16 => words.map(|w| f16::from_bits(w).to_f32()).collect(),
+            Format::BF16 => words.map(|w| bf16::from_bits(w).to_f32()).collect(),
+            other => {
+                return Err(Error::unsupported(self.name, format!("the quantized format {other} cannot be read yet")));
+            }
+        })
+    }
+}
+
+/// Told by content: people rename files.
+fn file_type(bytes: &[u8], path: &Path) -> Option<FileType> {
+    match bytes {
+        [b'P', b'K', 3, 4, ..] => Some(FileType::Pth),
+        [b'G', b'G', b'U', b'F', ..] => Some(FileType::Gguf),
+        [b'f', b'm', b'g', b'g', ..] => Some(FileType::RwkvCpp),
+        [_, _, _, _, _, _, _, _, b'{', ..] => Some(FileType::Safetensors),
+        [b'{', ..] if path.to_string_lossy().ends_with(".safetensors.index.json") => Some(FileType::Safetensors),
+        _ => None,
+    }
+}
+
+fn not_a_checkpoint(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [] => "is empty; download or convert it again",
+        [0x80, 2..=5, ..] => {
+            "is a .pth in PyTorch's format of before version 1.6; load it in PyTorch and torch.save it again"
+        }
+        _ => "is not a checkpoint; .pth, .safetensors, rwkv.cpp .bin and GGUF files are",
+    }
+}
+
+/// Row-major strides, in elements, of a tensor without gaps. A shape too large for memory saturates: `check_extent`
+/// refuses it.
+fn contiguous_strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1usize; shape.len()];
+    for d in (1..shape.len()).rev() {
+        // Only a shape without elements can overflow here: the others have been measured against the file.
+        strides[d - 1] = strides[d].saturating_mul(shape[d]);
+    }
+    strides
+}
+
+/// That every byte the tensor may touch lies inside the file, so that reading it cannot fail later.
+fn check_extent(tensor: &Stored, file: &Mapped) -> Result<()> {
+    let Stored { name, shape, format, .. } = tensor;
+    let refuse = |cause: &str| {
+        Err(Error::format(
+            file.path(),
+            format!("the tensor {name} {shape:?} {format} {cause}; it is damaged, download or convert it again"),
+        ))
+    };
+    // A dimension of 0 makes any size small, but not the numbers that are computed on the way.
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let (Some(size), Some(_)) = (format.size_of(shape), count) else {
+        return refuse("has a shape that cannot be stored so");
+    };
+    let span = match &tensor.strides {
+        None => Some(size),
+        Some(_) if shape.contains(&0) => Some(0),
+        // A block's numbers share a scale: they cannot be picked apart.
+        Some(_) if !format.is_float() => return refuse("has its numbers out of order"),
+        Some(strides) => shape
+            .iter()
+            .zip(strides)
+            .try_fold(1usize, |n, (&len, &stride)| n.checked_add((len - 1).checked_mul(stride)?))
+            .and_then(|n| n.checked_mul(format.block_bytes())),
+    };
+    let end = span.and_then(|span| span.checked_add(tensor.offset));
+    // A stride of 0 repeats numbers: without the second bound a small file could describe a huge tensor.
+    if end.is_some_and(|end| end <= file.bytes().len()) && size <= file.bytes().len() {
+        return Ok(());
+    }
+    refuse("ends beyond the file")
+}
+
+/// Copies a strided tensor of `size`-byte elements into row-major order.
+fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
+    let count: usize = shape.iter().product();
+    let mut out = Vec::with_capacity(count * size);
+    let mut index = vec![0; shape.len()];
+    let mut at = 0;
+    for _ in 0..count {
+        out.extend_from_slice(&bytes[at * size..(at + 1) * size]);
+        for d in (0..shape.len()).rev() {
+            index[d] += 1;
+            if index[d] < shape[d] {
+                at += strides[d];
+                break;
+            }
+            // Back to this dimension's beginning. A dimension of 1 may have any stride: it is never taken.
+            at -= strides[d] * (shape[d] - 1);
+            index[d] = 0;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! From the names, shapes and orientations of each ecosystem to the canonical ones.
+//!
+//! Two steps: every name becomes BlinkDL's, then shapes and numbers become those that the module above defines.
+
+use super::{FileType, Metadata, Stored};
+
+/// The canonical tensors of a file. Names that no ecosystem knows pass unchanged: the model decides about them.
+/// Each tensor has been found to lie inside its file.
+pub(super) fn canonical(stored: Vec<Stored>, file_type: FileType, metadata: &Metadata) -> Vec<Stored> {
+    let (mut named, is_as_trained) = match file_type {
+        FileType::Gguf => {
+            let is_v6 = metadata.architecture.as_deref() == Some("rwkv6");
+            (stored.into_iter().flat_map(|tensor| from_gguf(tensor, is_v6)).collect(), false)
+        }
+        FileType::RwkvCpp => (stored.into_iter().flat_map(from_rwkvcpp).collect(), false),
+        FileType::Pth | FileType::Safetensors => {
+            let stored = without_prefix(stored);
+            if stored.iter().any(|tensor| tensor.name.starts_with("model.layers.")) {
+                (stored.into_iter().flat_map(from_fla).collect(), false)
+            } else {
+                (stored.into_iter().map(from_transformers).collect::<Vec<_>>(), true)
+            }
+        }
+    };
+    let generation = Generation::detect(&named);
+    if is_as_trained {
+        named.iter_mut().for_each(|tensor| tensor.elementwise = generation.activation(tensor));
+        named = named.into_iter().map(with_rows_as_outputs).collect();
+    }
+    named.into_iter().map(|tensor| with_canonical_shape(tensor, generation, metadata.head_size)).collect()
+}
+
+/// DeepSpeed and RWKV-PEFT put prefixes before every name.
+fn without_prefix(mut stored: Vec<Stored>) -> Vec<Stored> {
+    for tensor in &mut stored {
+        let mut rest = tensor.name.as_str();
+        while let Some(shorter) = ["_forward_module.", "module.", "model."].iter().find_map(|p| rest.strip_prefix(p)) {
+            rest = shorter;
+        }
+        if ["emb.", "blocks.", "ln_out.", "head."].iter().any(|beginning| rest.starts_with(beginning)) {
+            tensor.name = rest.to_string();
+        }
+    }
+    stored
+}
+
+/// Splits `blocks.3.rest` or the like, whatever the word before the number is.
+fn in_layer<'a>(name: &'a str, prefix: &str) -> Option<(usize, &'a str)> {
+    let (layer, rest) = name.strip_prefix(prefix)?.split_once('.')?;
+    Some((layer.parse().ok()?, rest))
+}
+
+/// transformers' RWKV-4 (`convert_rwkv_checkpoint_to_hf.py`) and the RWKV-5 and 6 models that follow it.
+fn from_transformers(mut tensor: Stored) -> Stored {
+    let Some(name) = tensor.name.strip_prefix("rwkv.") else {
+        return tensor;
+    };
+    tensor.name = match in_layer(name, "blocks.") {
+        None => name.replacen("embeddings.", "emb.", 1),
+        Some((layer, rest)) => {
+            let rest = rest.replacen("pre_ln.", "ln0.", 1);
+            let rest = rest.replacen("attention.", "att.", 1).replacen("feed_forward.", "ffn.", 1);
+            let mixes = [("key", "k"), ("value", "v"), ("receptance", "r"), ("gate", "g")];
+            let short = mixes.iter().find_map(|(long, short)| {
+                Some(format!("{}time_mix_{short}", rest.strip_suffix(&format!("time_mix_{long}"))?))
+            });
+            format!("blocks.{layer}.{}", short.unwrap_or(rest))
+        }
+    };
+    tensor
+}
+
+/// fla's RWKV-7 (`utils/convert_from_rwkv7.py`), whose matrices are all `[out, in]`.
+fn from_fla(mut tensor: Stored) -> Vec<Stored> {
+    let Some((layer, rest)) = in_layer(&tensor.name, "model.layers.") else {
+        for (theirs, ours) in [("model.embeddings.", "emb."), ("lm_head.", "head."), ("model.norm.", "ln_out.")] {
+            if let Some(rest) = tensor.name.strip_prefix(theirs) {
+                tensor.name = format!("{ours}{rest}");
+                break;
+            }
+        }
+        return vec![tensor];
+    };
+    const RENAMED: [(&str, &str); 9] = [
+        ("pre_norm.", "ln0."),
+        ("attn_norm.", "ln1."),
+        ("ffn_norm.", "ln2."),
+        ("attn.r_proj.", "att.receptance."),
+        ("attn.k_proj.", "att.key."),
+        ("attn.v_proj.", "att.value."),
+        ("attn.o_proj.", "att.output."),
+        ("attn.g_norm.", "att.ln_x."),
+        ("attn.", "att."),
+    ];
+    let mut name = rest.to_string();
+    if let Some((theirs, ours)) = RENAMED.iter().find(|(theirs, _)| rest.starts_with(theirs)) {
+        name = format!("{ours}{}", &rest[theirs.len()..]);
+    }
+    for (theirs, ours) in [("_lora.lora.0.weight", "1"), ("_lora.lora.2.weight", "2"), ("_lora.lora.2.bias", "0")] {
+        if let Some(stem) = name.strip_suffix(theirs) {
+            name = format!("{stem}{ours}");
+        }
+    }
+    tensor.name = format!("blocks.{layer}.{name}");
+    // Older exports keep the six mixes in one tensor.
+    split_fused(tensor, "att.x_x", "att.x_", ["r", "w", "k", "v", "a", "g"])
+}
+
+/// rwkv.cpp's names are BlinkDL's; matrices are `[out, in]`, decays ready for use, and RWKV-7's mixes fused.
+fn from_rwkvcpp(tensor: Stored) -> Vec<Stored> {
+    split_fused(tensor, "att.x_rwkvag", "att.x_", ["r", "w", "k", "v", "a", "g"])
+}
+
+/// llama.cpp's names (`gguf-py`'s `tensor_mapping.py`) for rwkv6 and rwkv7; every matrix is `[out, in]`.
+fn from_gguf(mut tensor: Stored, is_v6: bool) -> Vec<Stored> {
+    let Some((layer, rest)) = in_layer(&tensor.name, "blk.") else {
+        const RENAMED: [(&str, &str); 4] = [
+            ("token_embd_norm.", "blocks.0.ln0."),
+            ("token_embd.", "emb."),
+            ("output_norm.", "ln_out."),
+            ("output.", "head."),
+        ];
+        if let Some((theirs, ours)) = RENAMED.iter().find(|(theirs, _)| tensor.name.starts_with(theirs)) {
+            tensor.name = format!("{ours}{}", &tensor.name[theirs.len()..]);
+        }
+        return vec![tensor];
+    };
+    const RENAMED: [(&str, &str); 12] = [
+        ("attn_norm.", "ln1."),
+        ("attn_norm_2.", "ln2."),
+        ("time_mix_ln.", "att.ln_x."),
+        ("time_mix_key.", "att.key."),
+        ("time_mix_value.", "att.value."),
+        ("time_mix_receptance.", "att.receptance."),
+        ("time_mix_gate.", "att.gate."),
+        ("time_mix_output.", "att.output."),
+        ("channel_mix_key.", "ffn.key."),
+        ("channel_mix_value.", "ffn.value."),
+        ("channel_mix_receptance.", "ffn.receptance."),
+        ("time_mix_first.weight", "att.time_faaaa"),
+    ];
+    let bare = rest.strip_suffix(".weight").unwrap_or(rest);
+    let name = if let Some((theirs, ours)) = RENAMED.iter().find(|(theirs, _)| rest.starts_with(theirs)) {
+        format!("{ours}{}", &rest[theirs.len()..])
+    } else if let Some(part) = bare.strip_prefix("channel_mix_lerp_") {
+        format!("ffn.{}{part}", if is_v6 { "time_maa_" } else { "x_" })
+    } else if let Some(part) = bare.strip_prefix("time_mix_lerp_") {
+        format!("att.{}{part}", if is_v6 { "time_maa_" } else { "x_" })
+    } else if let Some(part @ ("decay" | "decay_w1" | "decay_w2")) = bare.strip_prefix("time_mix_") {
+        format!("att.time_{part}")
+    } else if let Some(part) = bare.strip_prefix("time_mix_") {
+        format!("att.{}{part}", if is_v6 { "time_maa_" } else { "" })
+    } else {
+        rest.to_string()
+    };
+    tensor.name = format!("blocks.{layer}.{name}");
+    if is_v6 {
+        split_fused(tensor, "att.time_maa_fused", "att.time_maa_", ["w", "k", "v", "r", "g"])
+    } else {
+        split_fused(tensor, "att.x_fused", "att.x_", ["r", "w", "k", "v", "a", "g"])
+    }
+}
+
+/// Splits a tensor `[COUNT, ...]` of this name into its parts. Rows are contiguous, so a part is an offset.
+fn split_fused<const COUNT: usize>(tensor: Stored, fused: &str, prefix: &str, parts: [&str; COUNT]) -> Vec<Stored> {
+    let Some(stem) = tensor.name.strip_suffix(fused).map(str::to_string) else {
+        return vec![tensor];
+    };
+    let Some((&count, shape)) = tensor.shape.split_first() else {
+        return vec![tensor];
+    };
+    // The model will miss the parts by name. So it will those of a tensor whose parts are not whole rows.
+    let (true, None, Some(size)) = (count == COUNT, &tensor.strides, tensor.format.size_of(shape)) else {
+        return vec![tensor];
+    };
+    let part = |(i, part)| Stored {
+        name: format!("{stem}{prefix}{part}"),
+        shape: shape.to_vec(),
+        offset: tensor.offset + i * size,
+        ..tensor.clone()
+    };
+    parts.into_iter().enumerate().map(part).collect()
+}
+
+/// The generations, as far as names and shapes mean different things in them.
+#[derive(Clone, Copy, PartialEq)]
+enum Generation {
+    V4,
+    V5,
+    V6,
+    V7,
+}
+
+impl Generation {
+    /// Tells them apart as BlinkDL's `rwkv` package does, and a file of few tensors (a LoRA) as well as they allow.
+    fn detect(stored: &[Stored]) -> Self {
+        let any = |part: &str| stored.iter().any(|tensor| tensor.name.ends_with(part));
+        if any(".att.r_k") {
+            Self::V7
+        } else if stored.iter().any(|tensor| tensor.name.contains(".att.time_maa_")) {
+            Self::V6
+        } else if any(".att.ln_x.weight") || any(".att.time_faaaa") {
+            Self::V5
+        } else {
+            Self::V4
+        }
+    }
+
+    /// What RWKV-4 and 5 do to their trained decays and bonuses before use.
+    fn activation(self, tensor: &Stored) -> Option<fn(f32) -> f32> {
+        let (_, name) = tensor.name.rsplit_once(".att.")?;
+        match (self, name) {
+            (Self::V4, "time_decay") => Some(|x| -x.exp()),
+            (Self::V5, "time_decay") => Some(|x| (-x.exp()).exp()),
+            (Self::V5, "time_first") => Some(f32::exp),
+            _ => None,
+        }
+    }
+}
+
+/// BlinkDL keeps low-rank matrices as `[in, out]`: turns them.
+fn with_rows_as_outputs(tensor: Stored) -> Stored {
+    const TURNED: [&str; 12] = [
+        "time_maa_w1",
+        "time_maa_w2",
+        "time_decay_w1",
+        "time_decay_w2",
+        "w1",
+        "w2",
+        "a1",
+        "a2",
+        "v1",
+        "v2",
+        "g1",
+        "g2",
+    ];
+    let is_turned = tensor.name.rsplit_once(".att.").is_some_and(|(_, name)| TURNED.contains(&name));
+    match tensor.shape.len() {
+        n @ 2.. if is_turned => tensor.transposed(n - 2, n - 1),
+        _ => tensor,
+    }
+}
+
+/// Drops the dimensions of 1 that only broadcasting needed, and divides per-head vectors into heads.
+fn with_canonical_shape(mut tensor: Stored, generation: Generation, head_size: Option<usize>) -> Stored {
+    let parts = tensor.name.rsplit_once(".att.").or_else(|| tensor.name.rsplit_once(".ffn."));
+    let Some((_, name)) = parts else {
+        return tensor;
+    };
+    let is_per_head = match name {
+        "time_decay" | "time_first" => generation == Generation::V5,
+        "time_faaaa" | "r_k" => true,
+        _ => false,
+    };
+    let is_decay = name == "time_decay";
+    if is_per_head {
+        while let &[_, .., 1] = &tensor.shape[..] {
+            let last = tensor.shape.len() - 1;
+            without_dimension(&mut tensor, last);
+        }
+        if let (Some(head_size @ 1..), &[n], None) = (head_size, &tensor.shape[..], &tensor.strides)
+            && n.is_multiple_of(head_size)
+        {
+            tensor.shape = vec![n / head_size, head_size];
+        }
+    } else if is_vector(name) {
+        while let (2.., Some(unit)) = (tensor.shape.len(), tensor.shape.iter().position(|&d| d == 1)) {
+            without_dimension(&mut tensor, unit);
+        }
+        // rwkv.cpp divides RWKV-6's decay into heads.
+        if is_decay && tensor.strides.is_none() {
+            tensor.shape = vec![tensor.shape.iter().product()];
+        }
+    }
+    tensor
+}
+
+/// Whether a tensor of `att` or `ffn` has one number a channel.
+fn is_vector(name: &str) -> bool {
+    let is_mix = |prefix| name.strip_prefix(prefix).is_some_and(|part| part.len() == 1);
+    matches!(name, "time_decay" | "time_first" | "w0" | "a0" | "v0" | "k_k" | "k_a")
+        || ["time_mix_", "time_maa_", "x_"].into_iter().any(is_mix)
+}
+
+fn without_dimension(tensor: &mut Stored, dimension: usize) {
+    tensor.shape.remove(dimension);
+    if let Some(strides) = &mut tensor.strides {
+        strides.remove(dimension);
+    }
+}

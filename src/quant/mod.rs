@@ -1,0 +1,129 @@
+//! Number formats of tensors: floats, and the quantized blocks of rwkv.cpp and ggml.
+
+use std::fmt;
+
+/// How a tensor's numbers are stored. Rows are divided into blocks of [`block_len`](Format::block_len)
+/// numbers that take [`block_bytes`](Format::block_bytes) bytes each.
+///
+/// Names are ggml's. The formats of rwkv.cpp files of version 100 (April 2023) that share a name with a later,
+/// different layout carry the suffix `V100`.
+#[allow(missing_docs, reason = "each name is the documentation: ggml's name of the format")]
+#[allow(non_camel_case_types, reason = "ggml's names, as users type them")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    F32,
+    F16,
+    BF16,
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q8_0,
+    Q2_K,
+    Q3_K,
+    Q4_K,
+    Q5_K,
+    Q6_K,
+    IQ4_NL,
+    Q4_0_V100,
+    Q4_1_V100,
+    Q4_1_O,
+    Q4_2,
+    Q4_3,
+    Q5_0_V100,
+    Q5_1_V100,
+    Q8_0_V100,
+}
+
+use Format::*;
+
+/// Format, name, numbers a block, bytes a block.
+const LAYOUTS: [(Format, &str, usize, usize); 22] = [
+    (F32, "F32", 1, 4),
+    (F16, "F16", 1, 2),
+    (BF16, "BF16", 1, 2),
+    (Q4_0, "Q4_0", 32, 18),
+    (Q4_1, "Q4_1", 32, 20),
+    (Q5_0, "Q5_0", 32, 22),
+    (Q5_1, "Q5_1", 32, 24),
+    (Q8_0, "Q8_0", 32, 34),
+    (Q2_K, "Q2_K", 256, 84),
+    (Q3_K, "Q3_K", 256, 110),
+    (Q4_K, "Q4_K", 256, 144),
+    (Q5_K, "Q5_K", 256, 176),
+    (Q6_K, "Q6_K", 256, 210),
+    (IQ4_NL, "IQ4_NL", 32, 18),
+    (Q4_0_V100, "Q4_0 (version 100)", 32, 20),
+    (Q4_1_V100, "Q4_1 (version 100)", 32, 24),
+    (Q4_1_O, "Q4_1_O", 32, 24),
+    (Q4_2, "Q4_2", 16, 10),
+    (Q4_3, "Q4_3", 16, 12),
+    (Q5_0_V100, "Q5_0 (version 100)", 32, 22),
+    (Q5_1_V100, "Q5_1 (version 100)", 32, 24),
+    (Q8_0_V100, "Q8_0 (version 100)", 32, 36),
+];
+
+impl Format {
+    fn layout(self) -> (&'static str, usize, usize) {
+        let (_, name, len, bytes) = LAYOUTS[self as usize];
+        (name, len, bytes)
+    }
+
+    /// ggml's name of the format.
+    pub fn name(self) -> &'static str {
+        self.layout().0
+    }
+
+    /// Numbers in one block; 1 for the float formats. A row's length must be a multiple of it.
+    pub fn block_len(self) -> usize {
+        self.layout().1
+    }
+
+    /// Bytes one block takes.
+    pub fn block_bytes(self) -> usize {
+        self.layout().2
+    }
+
+    /// Whether each number stands for itself (`F32`, `F16`, `BF16`) rather than sharing a scale with its block.
+    pub fn is_float(self) -> bool {
+        matches!(self, F32 | F16 | BF16)
+    }
+
+    /// Bytes that a tensor of this shape (row-major, outermost dimension first) takes.
+    /// `None` if its rows do not divide into blocks or the size overflows.
+    pub fn size_of(self, shape: &[usize]) -> Option<usize> {
+        let row = *shape.last().unwrap_or(&1);
+        if !row.is_multiple_of(self.block_len()) {
+            return None;
+        }
+        let rows = shape.iter().rev().skip(1).try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        rows.checked_mul(row / self.block_len())?.checked_mul(self.block_bytes())
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_table_is_in_the_order_of_the_enum() {
+        for (index, (format, ..)) in LAYOUTS.iter().enumerate() {
+            assert_eq!(*format as usize, index);
+        }
+    }
+
+    #[test]
+    fn sizes_count_whole_blocks_and_refuse_ragged_rows_and_overflow() {
+        assert_eq!(F16.size_of(&[3, 5]), Some(30));
+        assert_eq!(Q5_1.size_of(&[2, 64]), Some(96));
+        assert_eq!(Q5_1.size_of(&[64, 2]), None);
+        assert_eq!(F32.size_of(&[usize::MAX, 2]), None);
+        assert_eq!(F32.size_of(&[]), Some(4));
+    }
+}
