@@ -4,9 +4,11 @@
 pub mod checkpoint;
 mod error;
 pub mod quant;
+pub mod tokenizer;
 mod whole_file;
 
 pub use error::{Error, Result};
+pub use tokenizer::Tokenizer;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -1,0 +1,124 @@
+//! Hugging Face's `tokenizer.json`, through their `tokenizers` crate: byte-level BPE, which is what RWKV models use.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use super::tokens::{MOST_TOKENS, Tokens};
+use crate::error::{Error, Result};
+
+/// Reads a `tokenizer.json`: the tokenizer, set up to encode text as it is, and what each token stands for.
+pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
+    let damaged = |cause: String| Error::format(path, format!("is not a usable tokenizer.json: {cause}"));
+    let json: Value = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
+    if !json["model"].is_object() {
+        return Err(damaged("it describes no model".into()));
+    }
+    check_supported(&json).map_err(|cause| Error::unsupported(path.display(), cause))?;
+    // From a value that is sound JSON, because the crate (0.23.2) panics on JSON that breaks off within the decoder.
+    let mut tokenizer: Tokenizer = serde_json::from_value(json).map_err(|e| damaged(e.to_string()))?;
+    // A text that spells `<|endoftext|>` is a text, not the end of one.
+    tokenizer.set_encode_special_tokens(true);
+    // The file may say how to cut texts to a length or fill them up; that is for training.
+    tokenizer.with_padding(None).with_truncation(None).map_err(|e| damaged(e.to_string()))?;
+    let highest = tokenizer.get_vocab(true).into_values().max().ok_or_else(|| damaged("it has no tokens".into()))?;
+    if highest as usize >= MOST_TOKENS {
+        return Err(damaged(format!("it has the id {highest}; ids are below {MOST_TOKENS}")));
+    }
+    let tokens = Tokens::collect(token_bytes(&tokenizer, highest)).map_err(damaged)?;
+    Ok((tokenizer, tokens))
+}
+
+/// Refuses what no RWKV model's tokenizer has. The crate (0.23.2) has more kinds of everything, but a text is not the
+/// bytes of its tokens put together under other decoders, and damaged files make it panic in many of the other kinds.
+fn check_supported(json: &Value) -> Result<(), String> {
+    let model = &json["model"];
+    let is_set = |key: &str| !model[key].is_null() && model[key] != "" && model[key] != 0.0;
+    let refuse = |what: String| Err(format!("{what} is not supported; byte-level BPE, as in 20B_tokenizer.json, is"));
+    if is_set("type") && model["type"] != "BPE" || !model["merges"].is_array() {
+        return refuse(format!("its model {}", model["type"]));
+    }
+    // It would be cut off from tokens that may be shorter.
+    if is_set("continuing_subword_prefix") {
+        return refuse("its continuing_subword_prefix".into());
+    }
+    // It would make the ids of a text random.
+    if is_set("dropout") {
+        return refuse("its dropout".into());
+    }
+    if let Some(kind) =
+        kinds(&json["normalizer"]).iter().find(|kind| !matches!(**kind, "NFC" | "NFD" | "NFKC" | "NFKD"))
+    {
+        return refuse(format!("its normalizer {kind}"));
+    }
+    match kinds(&json["decoder"])[..] {
+        ["ByteLevel"] => Ok(()),
+        ref others => refuse(format!("its decoder {others:?}")),
+    }
+}
+
+/// The kinds of a part of the tokenizer: those of its steps, if it is a sequence.
+fn kinds(part: &Value) -> Vec<&str> {
+    match part["type"].as_str() {
+        Some("Sequence") => {
+            let steps = ["normalizers", "decoders"].iter().find_map(|key| part[key].as_array());
+            steps.into_iter().flatten().flat_map(kinds).collect()
+        }
+        Some(kind) => vec![kind],
+        None if part.is_null() => Vec::new(),
+        None => vec!["of no type"],
+    }
+}
+
+pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    let encoding = tokenizer.encode_fast(text, false);
+    let encoding = encoding.map_err(|e| Error::argument("text", format!("cannot be encoded: {e}")))?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+/// The token that ends a text, under the name that GPT-NeoX gave it.
+pub(super) fn end_of_text(tokenizer: &Tokenizer) -> Option<u32> {
+    tokenizer.token_to_id("<|endoftext|>")
+}
+
+/// What the ids 0 to `highest` stand for in a text. Special tokens stand for nothing.
+fn token_bytes(tokenizer: &Tokenizer, highest: u32) -> impl Iterator<Item = Vec<u8>> {
+    let added = tokenizer.get_added_tokens_decoder();
+    (0..=highest).map(move |id| match (added.get(&id), tokenizer.id_to_token(id)) {
+        (Some(added), _) if added.special => Vec::new(),
+        (Some(added), _) => added.content.clone().into_bytes(),
+        (None, Some(token)) => decode_byte_level(&token).unwrap_or_else(|| token.into_bytes()),
+        (None, None) => Vec::new(),
+    })
+}
+
+/// Undoes GPT-2's alphabet (`bytes_to_unicode`): printable bytes stand for themselves, and the others, in their order,
+/// for the characters from U+0100 on.
+fn decode_byte_level(token: &str) -> Option<Vec<u8>> {
+    let byte = |c: char| {
+        Some(match u32::from(c) {
+            code @ (0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff) => code as u8,
+            code @ 0x100..=0x120 => (code - 0x100) as u8,
+            code @ 0x121..=0x142 => (code - 0x121 + 0x7f) as u8,
+            0x143 => 0xad,
+            _ => return None,
+        })
+    };
+    token.chars().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_byte_level_alphabet_covers_all_bytes_once() {
+        let alphabet: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().collect();
+        let mut bytes: Vec<u8> = alphabet.iter().filter_map(|c| decode_byte_level(&c.to_string())?.pop()).collect();
+        bytes.sort_unstable();
+        assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
+        assert_eq!(decode_byte_level("ĠçĬ¬"), Some(" 犬".into()));
+        assert_eq!(decode_byte_level("犬"), None);
+    }
+}
