@@ -3,11 +3,15 @@
 
 pub mod checkpoint;
 mod error;
+mod kernel;
+pub mod model;
+mod pool;
 pub mod quant;
 pub mod tokenizer;
 mod whole_file;
 
 pub use error::{Error, Result};
+pub use model::{Model, ModelOptions, State};
 pub use tokenizer::Tokenizer;
 
 /// Compiles the examples of the README.

@@ -1,0 +1,37 @@
+//! The channel mix (feed-forward half) of RWKV-4, 5 and 6.
+
+use super::pass::{Pass, Shift};
+use super::rows::{Rows, relu_squared, sigmoid};
+use super::weights::Loader;
+use crate::error::Result;
+use crate::kernel::Matrix;
+
+/// `k = relu(K xk)^2; y = sigmoid(R xr) * V k`, after ChatRWKV's `RWKV_in_150_lines.py`.
+pub(super) struct ChannelMix {
+    /// How much of the previous token flows into the key and into the receptance, `[n_embd]`.
+    pub mix_k: Vec<f32>,
+    pub mix_r: Vec<f32>,
+    receptance: Matrix,
+    key: Matrix,
+    value: Matrix,
+}
+
+impl ChannelMix {
+    pub fn load(loader: &mut Loader<'_>, mix_k: Vec<f32>, mix_r: Vec<f32>) -> Result<Self> {
+        let (n_embd, n_ffn) = (loader.config.n_embd, loader.config.n_ffn);
+        Ok(Self {
+            mix_k,
+            mix_r,
+            receptance: loader.matrix(&loader.ffn("receptance.weight"), n_embd, n_embd)?,
+            key: loader.matrix(&loader.ffn("key.weight"), n_ffn, n_embd)?,
+            value: loader.matrix(&loader.ffn("value.weight"), n_embd, n_ffn)?,
+        })
+    }
+
+    pub fn forward(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
+        let dx = pass.token_shift(x, Shift::ChannelMix);
+        let k = pass.multiply(&self.key, &x.lerp(&dx, &self.mix_k)).map(relu_squared);
+        let r = pass.multiply(&self.receptance, &x.lerp(&dx, &self.mix_r)).map(sigmoid);
+        pass.multiply(&self.value, &k).zip(&r, |v, r| r * v)
+    }
+}

@@ -1,0 +1,222 @@
+//! The forward pass: a batch of sequences, each with its state, through all layers.
+
+use std::ops::Range;
+
+use half::{bf16, f16};
+
+use super::config::Generation;
+use super::pass::Pass;
+use super::rows::Rows;
+use super::state::State;
+use super::v4::LayerV4;
+use super::v5::LayerV5;
+use super::v6::LayerV6;
+use super::v7::LayerV7;
+use super::weights::Loader;
+use crate::error::Result;
+use crate::kernel::{Kernels, Matrix, Norm};
+use crate::pool::Pool;
+use crate::quant::Format;
+
+/// Which logits a sequence wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Logits {
+    /// None: only the state moves on.
+    None,
+    /// Those after the last token: `[n_vocab]`.
+    #[default]
+    Last,
+    /// Those after each token: `[n_tokens, n_vocab]`.
+    All,
+}
+
+/// A piece of text of one session: its tokens, and the state they are read into.
+#[derive(Debug)]
+pub struct Sequence<'a> {
+    /// Moves on past the tokens.
+    pub state: &'a mut State,
+    /// Token ids, each below `n_vocab`.
+    pub tokens: &'a [u32],
+    /// Which logits to compute.
+    pub logits: Logits,
+}
+
+/// What the generations do differently.
+pub(super) trait Layer: Send + Sync {
+    /// Attention's place: what each token takes from all before it. `[n, n_embd] -> [n, n_embd]`
+    fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows;
+    /// The feed-forward half. `[n, n_embd] -> [n, n_embd]`
+    fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows;
+}
+
+/// All weights of a model.
+pub(super) struct Network {
+    emb: Matrix,
+    /// Some exports of RWKV-7 fold it into the embedding.
+    ln0: Option<Norm>,
+    /// What the normalized embedding is rounded to.
+    embedding_format: Format,
+    blocks: Vec<Block>,
+    ln_out: Norm,
+    head: Matrix,
+    rescale_every: usize,
+}
+
+struct Block {
+    ln1: Norm,
+    ln2: Norm,
+    layer: Box<dyn Layer>,
+}
+
+impl Network {
+    pub fn load(loader: &mut Loader<'_>) -> Result<Self> {
+        let config = loader.config;
+        let eps = config.layer_norm_eps;
+        let emb = loader.matrix("emb.weight", config.n_vocab, config.n_embd)?;
+        let ln0 = match config.generation {
+            Generation::V7 if !loader.contains("blocks.0.ln0.weight") => None,
+            _ => Some(loader.norm("blocks.0.ln0", eps)?),
+        };
+        let mut blocks = Vec::new();
+        for layer in 0..config.n_layer {
+            loader.layer = layer;
+            blocks.push(Block {
+                ln1: loader.norm(&format!("blocks.{layer}.ln1"), eps)?,
+                ln2: loader.norm(&format!("blocks.{layer}.ln2"), eps)?,
+                layer: match config.generation {
+                    Generation::V4 => Box::new(LayerV4::load(loader)?),
+                    Generation::V5_0 | Generation::V5_1 | Generation::V5_2 => Box::new(LayerV5::load(loader)?),
+                    Generation::V6 => Box::new(LayerV6::load(loader)?),
+                    Generation::V7 => Box::new(LayerV7::load(loader)?),
+                },
+            });
+        }
+        let ln_out = loader.norm("ln_out", eps)?;
+        let head = loader.matrix("head.weight", config.n_vocab, config.n_embd)?;
+        let embedding_format = loader.embedding_format();
+        Ok(Self { emb, ln0, embedding_format, blocks, ln_out, head, rescale_every: config.rescale_every })
+    }
+
+    /// Runs every token of the batch, at most `chunk` of them in one pass, and returns each sequence's logits.
+    ///
+    /// A sequence's numbers do not depend on `chunk`, nor on what else is in the batch.
+    pub fn forward(
+        &self,
+        batch: &mut [Sequence<'_>],
+        chunk: usize,
+        kernels: &'static Kernels,
+        pool: &Pool,
+    ) -> Vec<Vec<f32>> {
+        let mut logits = vec![Vec::new(); batch.len()];
+        let mut done = vec![0; batch.len()];
+        loop {
+            let taken = take_chunk(batch, &done, chunk);
+            if taken.is_empty() {
+                return logits;
+            }
+            for (index, rows) in pool.enter(|| self.pass(batch, &taken, kernels, pool)) {
+                logits[index].extend(rows);
+            }
+            for (index, range) in taken {
+                done[index] = range.end;
+            }
+        }
+    }
+
+    /// One pass over some tokens of some sequences; gives the logits asked for, by the sequence's index.
+    fn pass(
+        &self,
+        batch: &mut [Sequence<'_>],
+        taken: &[(usize, Range<usize>)],
+        kernels: &'static Kernels,
+        pool: &Pool,
+    ) -> Vec<(usize, Vec<f32>)> {
+        let mut x = self.embed(batch, taken, kernels);
+        let wanted = wanted_rows(batch, taken);
+        let mut rows = Vec::new();
+        let mut states = Vec::new();
+        let mut sequences: Vec<_> = batch.iter_mut().map(Some).collect();
+        for (index, range) in taken {
+            let start = rows.last().map_or(0, |r: &Range<usize>| r.end);
+            rows.push(start..start + range.len());
+            states.extend(sequences[*index].take().map(|sequence| &mut *sequence.state));
+        }
+        let mut pass = Pass { kernels, pool, states, rows, layer: 0, first_value: None };
+        for (layer, block) in self.blocks.iter().enumerate() {
+            pass.layer = layer;
+            x.add(&block.layer.time_mix(&x.normalized(&block.ln1), &mut pass));
+            x.add(&block.layer.channel_mix(&x.normalized(&block.ln2), &mut pass));
+            if self.rescale_every > 0 && (layer + 1) % self.rescale_every == 0 {
+                x = x.map(|x| x / 2.0);
+            }
+        }
+        self.logits(&x, wanted, &pass)
+    }
+
+    /// `[n, n_embd]`, a row for each token taken.
+    fn embed(&self, batch: &[Sequence<'_>], taken: &[(usize, Range<usize>)], kernels: &Kernels) -> Rows {
+        let tokens: Vec<u32> = taken.iter().flat_map(|(i, range)| &batch[*i].tokens[range.clone()]).copied().collect();
+        let mut x = Rows::zeros(tokens.len(), self.ln_out.weight.len());
+        for (row, token) in x.iter_mut().zip(tokens) {
+            self.emb.read_row(token as usize, kernels, row);
+        }
+        match &self.ln0 {
+            Some(ln0) => match self.embedding_format {
+                Format::F16 => x.normalized(ln0).map(|x| f16::from_f32(x).to_f32()),
+                Format::BF16 => x.normalized(ln0).map(|x| bf16::from_f32(x).to_f32()),
+                _ => x.normalized(ln0),
+            },
+            None => x,
+        }
+    }
+
+    /// The head is as large as several layers: it runs on the rows somebody asked for, all together.
+    fn logits(&self, x: &Rows, wanted: Vec<(usize, Range<usize>)>, pass: &Pass<'_>) -> Vec<(usize, Vec<f32>)> {
+        let mut rows = Rows { data: Vec::new(), width: x.width };
+        for (_, range) in &wanted {
+            rows.data.extend_from_slice(&x.data[range.start * x.width..range.end * x.width]);
+        }
+        if rows.data.is_empty() {
+            return Vec::new();
+        }
+        let logits = pass.multiply(&self.head, &rows.normalized(&self.ln_out));
+        let mut rest = &logits.data[..];
+        let mut split = Vec::with_capacity(wanted.len());
+        for (index, range) in wanted {
+            let (own, others) = rest.split_at(range.len() * logits.width);
+            split.push((index, own.to_vec()));
+            rest = others;
+        }
+        split
+    }
+}
+
+/// The next tokens of each sequence, `chunk` in all, by the sequence's index. `done` counts those already run.
+fn take_chunk(batch: &[Sequence<'_>], done: &[usize], chunk: usize) -> Vec<(usize, Range<usize>)> {
+    let mut room = chunk;
+    let mut taken = Vec::new();
+    for (index, (sequence, &start)) in batch.iter().zip(done).enumerate() {
+        let len = (sequence.tokens.len() - start).min(room);
+        if len > 0 {
+            taken.push((index, start..start + len));
+            room -= len;
+        }
+    }
+    taken
+}
+
+/// Which rows of the pass need logits, by the sequence's index.
+fn wanted_rows(batch: &[Sequence<'_>], taken: &[(usize, Range<usize>)]) -> Vec<(usize, Range<usize>)> {
+    let mut wanted = Vec::new();
+    let mut row = 0;
+    for (index, range) in taken {
+        let end = row + range.len();
+        match batch[*index].logits {
+            Logits::All => wanted.push((*index, row..end)),
+            Logits::Last if range.end == batch[*index].tokens.len() => wanted.push((*index, end - 1..end)),
+            _ => {}
+        }
+        row = end;
+    }
+    wanted
+}

@@ -1,0 +1,223 @@
+//! What a model remembers of a text.
+
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Model;
+use super::config::{Config, Generation};
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::whole_file;
+
+/// What a model remembers of the text it has seen: a fixed number of floats, however long the text was.
+///
+/// A state belongs to the weights it was made with. Cloning it copies a few megabytes and branches the text.
+#[derive(Clone)]
+pub struct State {
+    generation: Generation,
+    n_embd: usize,
+    head_size: usize,
+    fingerprint: u64,
+    /// For each layer: channel mix's previous row `[n_embd]`, time mix's previous row `[n_embd]`, then the recurrence:
+    /// RWKV-4's `a`, `b`, `p`, each `[n_embd]`; otherwise `[n_head, head_size (key), head_size (value)]`.
+    data: Vec<f32>,
+    n_layer: usize,
+}
+
+/// One layer's part of a state.
+pub(crate) struct LayerState<'a> {
+    pub channel_shift: &'a mut [f32],
+    pub time_shift: &'a mut [f32],
+    pub wkv: &'a mut [f32],
+}
+
+const MAGIC: &[u8; 8] = b"VOLARYst";
+const VERSION: u32 = 1;
+/// Magic, version, fingerprint, number of floats.
+const HEADER: usize = 8 + 4 + 8 + 8;
+const CHECKSUM: usize = 8;
+
+impl State {
+    /// The state before any text.
+    pub(crate) fn empty(config: &Config, fingerprint: u64) -> Self {
+        /// RWKV-4's exponent before any key: below every real one, as rwkv.cpp and BlinkDL have it.
+        const NO_KEY: f32 = -1e30;
+        let mut state = Self {
+            generation: config.generation,
+            n_embd: config.n_embd,
+            head_size: config.head_size,
+            fingerprint,
+            data: vec![0.0; config.n_layer * (2 * config.n_embd + config.wkv_len())],
+            n_layer: config.n_layer,
+        };
+        if config.generation == Generation::V4 {
+            for layer in 0..config.n_layer {
+                state.layer_mut(layer).wkv[2 * config.n_embd..].fill(NO_KEY);
+            }
+        }
+        state
+    }
+
+    pub(crate) fn layer_mut(&mut self, layer: usize) -> LayerState<'_> {
+        let size = self.data.len() / self.n_layer;
+        let (channel_shift, rest) = self.data[layer * size..(layer + 1) * size].split_at_mut(self.n_embd);
+        let (time_shift, wkv) = rest.split_at_mut(self.n_embd);
+        LayerState { channel_shift, time_shift, wkv }
+    }
+
+    /// Tells the weights apart that states belong to.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Puts tuned initial states (`blocks.N.att.time_state`, each `[n_head, value, key]`) in place of zeros.
+    pub(crate) fn load_tuned(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let n_head = self.n_embd / self.head_size;
+        let wanted = [n_head, self.head_size, self.head_size];
+        if self.generation == Generation::V4 {
+            return Err(Error::mismatch(
+                checkpoint.path().display(),
+                "RWKV-4 has no tuned initial states; RWKV-5 to 7 have",
+            ));
+        }
+        let beyond = format!("blocks.{}.att.time_state", self.n_layer);
+        if checkpoint.contains(&beyond) {
+            let cause =
+                format!("holds states for more layers than the model's {}; it belongs to another model", self.n_layer);
+            return Err(Error::mismatch(checkpoint.path().display(), cause));
+        }
+        for layer in 0..self.n_layer {
+            let tensor = checkpoint.tensor(&format!("blocks.{layer}.att.time_state"))?;
+            if tensor.shape != wanted {
+                let cause = format!(
+                    "{} is {:?}, but the model needs {wanted:?}; it belongs to another model",
+                    tensor.name, tensor.shape
+                );
+                return Err(Error::mismatch(checkpoint.path().display(), cause));
+            }
+            let head_size = self.head_size;
+            let wkv = self.layer_mut(layer).wkv;
+            wkv.copy_from_slice(&tensor.to_f32()?);
+            transpose_heads(wkv, head_size);
+        }
+        Ok(())
+    }
+
+    /// The state as rwkv.cpp lays it out: for each layer the channel mix's and the time mix's previous row, each
+    /// `[n_embd]`, then RWKV-4's `a`, `b`, `p`, or the heads' matrices (RWKV-5 and 6 `[n_head, key, value]`, RWKV-7
+    /// `[n_head, value, key]`).
+    pub fn to_floats(&self) -> Vec<f32> {
+        let mut state = self.clone();
+        state.exchange_layout();
+        state.data
+    }
+
+    /// A state of `model` from rwkv.cpp's layout.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the model's states have another number of floats.
+    pub fn from_floats(model: &Model, floats: &[f32]) -> Result<Self> {
+        let mut state = Self::empty(model.config(), model.fingerprint());
+        if floats.len() != state.data.len() {
+            let cause =
+                format!("has {} floats, but a state of {} has {}", floats.len(), model.name(), state.data.len());
+            return Err(Error::mismatch("state", cause));
+        }
+        state.data.copy_from_slice(floats);
+        state.exchange_layout();
+        Ok(state)
+    }
+
+    /// From our layout to rwkv.cpp's or back: they differ in the order of RWKV-7's matrices only.
+    fn exchange_layout(&mut self) {
+        if self.generation == Generation::V7 {
+            for layer in 0..self.n_layer {
+                let head_size = self.head_size;
+                transpose_heads(self.layer_mut(layer).wkv, head_size);
+            }
+        }
+    }
+
+    /// The state in Volary's file form: magic, version, the model's fingerprint, the floats, a checksum.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER + 4 * self.data.len() + CHECKSUM);
+        bytes.extend(MAGIC);
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(self.fingerprint.to_le_bytes());
+        bytes.extend((self.data.len() as u64).to_le_bytes());
+        bytes.extend(self.to_floats().iter().flat_map(|x| x.to_le_bytes()));
+        bytes.extend(xxh3_64(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the bytes are damaged or no state, [`Error::Mismatch`] if the state is another model's.
+    pub fn from_bytes(model: &Model, bytes: &[u8]) -> Result<Self> {
+        Self::parse(model, bytes, "state")
+    }
+
+    /// Saves the state. The file appears under its name only when it is complete.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        whole_file::write(path.as_ref(), &self.to_bytes())
+    }
+
+    /// Loads a saved state of `model`.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes), and [`Error::Io`] if the file cannot be read.
+    pub fn load(model: &Model, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let expected = Self::empty(model.config(), 0).data.len() * 4 + HEADER + CHECKSUM;
+        let bytes = whole_file::read(path, expected as u64)?;
+        Self::parse(model, &bytes, &path.display().to_string())
+    }
+
+    fn parse(model: &Model, bytes: &[u8], source: &str) -> Result<Self> {
+        let Some((header, rest)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC))
+        else {
+            return Err(Error::format(source, "is not a state saved by Volary"));
+        };
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| header[at + i]));
+        let version = number(8) as u32;
+        if version != VERSION {
+            let cause = format!("is a state of file version {version}; this Volary reads version {VERSION}");
+            return Err(Error::unsupported(source, cause));
+        }
+        if number(12) != model.fingerprint() {
+            let cause = format!("is a state of another model than {}; load the model it was saved with", model.name());
+            return Err(Error::mismatch(source, cause));
+        }
+        let intact = rest.len().checked_sub(CHECKSUM).map(|len| rest.split_at(len)).filter(|(floats, checksum)| {
+            floats.len() as u64 / 4 == number(20)
+                && xxh3_64(&bytes[..HEADER + floats.len()]).to_le_bytes() == **checksum
+        });
+        let Some((floats, _)) = intact else {
+            return Err(Error::format(source, "is truncated or damaged: its checksum does not match; save it again"));
+        };
+        let floats: Vec<f32> = floats.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Self::from_floats(model, &floats)
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "State({}, {} floats)", self.generation, self.data.len())
+    }
+}
+
+/// Exchanges key and value in each head's matrix.
+fn transpose_heads(wkv: &mut [f32], head_size: usize) {
+    for head in wkv.chunks_exact_mut(head_size * head_size) {
+        for i in 0..head_size {
+            for j in 0..i {
+                head.swap(i * head_size + j, j * head_size + i);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! RWKV-5.0, 5.1 and 5.2 (Eagle), after ChatRWKV's `RWKV_v5_demo.py`. (Peng et al. 2024, arXiv:2404.05892)
+
+use super::channel_mix::ChannelMix;
+use super::config::Generation;
+use super::forward::Layer;
+use super::pass::{Pass, Shift};
+use super::rows::{Rows, silu};
+use super::weights::Loader;
+use crate::error::Result;
+use crate::kernel::{Head5, Matrix, Norm, group_norm};
+
+pub(super) struct LayerV5 {
+    mix_k: Vec<f32>,
+    mix_v: Vec<f32>,
+    mix_r: Vec<f32>,
+    /// What remains of the state after each token, 0 to 1. `[n_embd]`
+    decay: Vec<f32>,
+    /// Weight of the current token. `[n_embd]`
+    bonus: Vec<f32>,
+    receptance: Matrix,
+    key: Matrix,
+    value: Matrix,
+    output: Matrix,
+    /// From 5.1 on.
+    gate: Option<Gate>,
+    ln_x: Norm,
+    head_size: usize,
+    channel_mix: ChannelMix,
+}
+
+struct Gate {
+    mix: Vec<f32>,
+    weight: Matrix,
+}
+
+impl LayerV5 {
+    pub fn load(loader: &mut Loader<'_>) -> Result<Self> {
+        let n = loader.config.n_embd;
+        let mix_k = loader.time_mix(&loader.ffn("time_mix_k"))?;
+        let mix_r = loader.time_mix(&loader.ffn("time_mix_r"))?;
+        let bonus = [loader.att("time_faaaa"), loader.att("time_first")];
+        let bonus = bonus.iter().find(|name| loader.contains(name)).unwrap_or(&bonus[0]);
+        let gate = match loader.config.generation {
+            Generation::V5_0 => None,
+            _ => Some(Gate {
+                mix: loader.time_mix(&loader.att("time_mix_g"))?,
+                weight: loader.matrix(&loader.att("gate.weight"), n, n)?,
+            }),
+        };
+        Ok(Self {
+            mix_k: loader.time_mix(&loader.att("time_mix_k"))?,
+            mix_v: loader.time_mix(&loader.att("time_mix_v"))?,
+            mix_r: loader.time_mix(&loader.att("time_mix_r"))?,
+            decay: loader.head_channels(&loader.att("time_decay"))?,
+            bonus: loader.head_channels(bonus)?,
+            receptance: loader.matrix(&loader.att("receptance.weight"), n, n)?,
+            key: loader.matrix(&loader.att("key.weight"), n, n)?,
+            value: loader.matrix(&loader.att("value.weight"), n, n)?,
+            output: loader.matrix(&loader.att("output.weight"), n, n)?,
+            gate,
+            ln_x: loader.norm(&loader.att("ln_x"), loader.config.group_norm_eps)?,
+            head_size: loader.config.head_size,
+            channel_mix: ChannelMix::load(loader, mix_k, mix_r)?,
+        })
+    }
+}
+
+impl Layer for LayerV5 {
+    fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
+        let dx = pass.token_shift(x, Shift::TimeMix);
+        let r = pass.multiply(&self.receptance, &x.lerp(&dx, &self.mix_r));
+        let k = pass.multiply(&self.key, &x.lerp(&dx, &self.mix_k));
+        let v = pass.multiply(&self.value, &x.lerp(&dx, &self.mix_v));
+        let g = self.gate.as_ref().map(|gate| pass.multiply(&gate.weight, &x.lerp(&dx, &gate.mix)).map(silu));
+
+        let (n, wkv5) = (self.head_size, pass.kernels.wkv5);
+        let mut y = pass.recur(x.width, n, |head, row, state, out| {
+            let part = head * n..(head + 1) * n;
+            let head = Head5 {
+                receptance: &r.row(row)[part.clone()],
+                key: &k.row(row)[part.clone()],
+                value: &v.row(row)[part.clone()],
+                decay: &self.decay[part.clone()],
+                bonus: &self.bonus[part],
+            };
+            wkv5(state, head, out);
+        });
+        y.iter_mut().for_each(|row| group_norm(row, n, &self.ln_x));
+        if let Some(g) = g {
+            y = y.zip(&g, |y, g| y * g);
+        }
+        pass.multiply(&self.output, &y)
+    }
+
+    fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
+        self.channel_mix.forward(x, pass)
+    }
+}

@@ -1,0 +1,195 @@
+//! Takes weights out of a checkpoint, checking each shape, and keeps count of what was taken.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::Progress;
+use super::config::{Config, Generation};
+use crate::checkpoint::{Checkpoint, FileType, Tensor};
+use crate::error::{Error, Result};
+use crate::kernel::{Kernels, Matrix, Norm};
+use crate::pool::Pool;
+use crate::quant::Format;
+
+/// Loads one model's tensors.
+pub(crate) struct Loader<'a> {
+    checkpoint: &'a Checkpoint,
+    pub config: &'a Config,
+    kernels: &'a Kernels,
+    pool: &'a Pool,
+    progress: Option<&'a Progress>,
+    /// The layer whose tensors `att` and `ffn` name.
+    pub layer: usize,
+    loaded: usize,
+    total: usize,
+    resident: usize,
+    fingerprint: Xxh3,
+}
+
+impl<'a> Loader<'a> {
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        config: &'a Config,
+        kernels: &'a Kernels,
+        pool: &'a Pool,
+        progress: Option<&'a Progress>,
+    ) -> Self {
+        let sizes = checkpoint.tensors().filter_map(|(_, shape, format)| format.size_of(shape));
+        Self {
+            checkpoint,
+            config,
+            kernels,
+            pool,
+            progress,
+            layer: 0,
+            loaded: 0,
+            total: sizes.sum::<usize>().max(1),
+            resident: 0,
+            fingerprint: Xxh3::new(),
+        }
+    }
+
+    /// Bytes that the loaded weights take in memory, and what tells them from other weights: samples of every matrix
+    /// and all the norms, which are the same numbers in whatever file a model comes.
+    pub fn finish(self) -> (usize, u64) {
+        (self.resident, self.fingerprint.digest())
+    }
+
+    /// Canonical name of a tensor of this layer's time mix.
+    pub fn att(&self, name: &str) -> String {
+        format!("blocks.{}.att.{name}", self.layer)
+    }
+
+    /// Canonical name of a tensor of this layer's channel mix.
+    pub fn ffn(&self, name: &str) -> String {
+        format!("blocks.{}.ffn.{name}", self.layer)
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.checkpoint.contains(name)
+    }
+
+    /// The precision that the normalized embedding has. RWKV-4 to 6 were trained with it in the checkpoint's own, and
+    /// BlinkDL's package still computes it so when everything else is f32. Converted files (.bin, GGUF) say nothing of
+    /// the training, and the programs they are made for do not round.
+    pub fn embedding_format(&self) -> Format {
+        let is_as_trained = matches!(self.checkpoint.file_type(), FileType::Pth | FileType::Safetensors);
+        match self.checkpoint.tensor("emb.weight") {
+            Ok(emb) if is_as_trained && self.config.generation < Generation::V7 => emb.format,
+            _ => Format::F32,
+        }
+    }
+
+    /// Rows of a matrix whose size nothing else tells: the rank of a low-rank pair.
+    pub fn rank(&self, name: &str) -> Result<usize> {
+        match self.checkpoint.shape(name) {
+            Some(&[rank, _]) if rank > 0 => Ok(rank),
+            _ => Err(Error::format(self.checkpoint.path(), format!("{name} is missing, or is no matrix"))),
+        }
+    }
+
+    /// A vector with a number for each channel, whatever dimensions the file gives it.
+    pub fn channels(&mut self, name: &str) -> Result<Vec<f32>> {
+        let n_embd = self.config.n_embd;
+        let vector = self.vector(name)?;
+        if vector.len() != n_embd {
+            return Err(self.wrong_shape(name, &[vector.len()], &[n_embd]));
+        }
+        Ok(vector)
+    }
+
+    /// A number for each channel, or one for each head that its channels share.
+    pub fn head_channels(&mut self, name: &str) -> Result<Vec<f32>> {
+        let Config { n_embd, n_head, head_size, .. } = *self.config;
+        let vector = self.vector(name)?;
+        match vector.len() {
+            n if n == n_embd => Ok(vector),
+            n if n == n_head => Ok(vector.iter().flat_map(|&x| std::iter::repeat_n(x, head_size)).collect()),
+            n => Err(self.wrong_shape(name, &[n], &[n_head, head_size])),
+        }
+    }
+
+    /// How much of the *previous* token each channel takes, from RWKV-4 and 5's share of the current one.
+    pub fn time_mix(&mut self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.channels(name)?.iter().map(|mix| 1.0 - mix).collect())
+    }
+
+    pub fn norm(&mut self, name: &str, eps: f32) -> Result<Norm> {
+        let weight = self.channels(&format!("{name}.weight"))?;
+        let bias = self.channels(&format!("{name}.bias"))?;
+        for x in weight.iter().chain(&bias) {
+            self.fingerprint.update(&x.to_le_bytes());
+        }
+        Ok(Norm { weight, bias, eps })
+    }
+
+    pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
+        let tensor = self.checkpoint.tensor(name)?;
+        if tensor.shape != [rows, cols] {
+            return Err(self.wrong_shape(name, tensor.shape, &[rows, cols]));
+        }
+        let matrix = self.take(&tensor)?;
+        self.loaded(&tensor)?;
+        Ok(matrix)
+    }
+
+    /// Several matrices of one shape that the file stores as one tensor, `[count, rows, cols]`.
+    pub fn matrices<const COUNT: usize>(&mut self, name: &str, rows: usize, cols: usize) -> Result<[Matrix; COUNT]> {
+        let tensor = self.checkpoint.tensor(name)?;
+        if tensor.shape != [COUNT, rows, cols] {
+            return Err(self.wrong_shape(name, tensor.shape, &[COUNT, rows, cols]));
+        }
+        let mut matrices = Vec::with_capacity(COUNT);
+        for data in tensor.data.chunks_exact(tensor.data.len() / COUNT) {
+            let part = Tensor { name, shape: &[rows, cols], format: tensor.format, data: data.into() };
+            matrices.push(self.take(&part)?);
+        }
+        self.loaded(&tensor)?;
+        matrices.try_into().map_err(|_| Error::format(self.checkpoint.path(), format!("{name} is empty")))
+    }
+
+    fn take(&mut self, tensor: &Tensor<'_>) -> Result<Matrix> {
+        let matrix = Matrix::new(tensor, self.pool).map_err(|error| self.in_file(error))?;
+        let &[rows, cols] = tensor.shape else { return Ok(matrix) };
+        let mut row = vec![0.0; cols];
+        for i in [0, rows / 2, rows - 1] {
+            matrix.read_row(i, self.kernels, &mut row);
+            row.iter().for_each(|x| self.fingerprint.update(&x.to_le_bytes()));
+        }
+        self.resident += matrix.size();
+        Ok(matrix)
+    }
+
+    fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
+        let tensor = self.checkpoint.tensor(name)?;
+        let vector = tensor.to_f32().map_err(|error| self.in_file(error))?;
+        self.resident += size_of_val(&vector[..]);
+        self.loaded(&tensor)?;
+        Ok(vector)
+    }
+
+    /// The tensor is in our memory: its file's pages may go.
+    fn loaded(&mut self, tensor: &Tensor<'_>) -> Result<()> {
+        self.checkpoint.release(tensor.name);
+        self.loaded += tensor.data.len();
+        match self.progress {
+            Some(progress) if !progress((self.loaded as f64 / self.total as f64).min(1.0)) => Err(Error::Cancelled),
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong_shape(&self, name: &str, found: &[usize], wanted: &[usize]) -> Error {
+        Error::format(
+            self.checkpoint.path(),
+            format!("the tensor {name} is {found:?}; {} of this size needs {wanted:?}", self.config.generation),
+        )
+    }
+
+    fn in_file(&self, error: Error) -> Error {
+        match error {
+            Error::Unsupported { subject, cause } => {
+                Error::unsupported(self.checkpoint.path().display(), format!("{subject} {cause}"))
+            }
+            other => other,
+        }
+    }
+}
