@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 mod error;
+pub mod generate;
 mod kernel;
 pub mod model;
 mod pool;
@@ -11,6 +12,7 @@ pub mod tokenizer;
 mod whole_file;
 
 pub use error::{Error, Result};
+pub use generate::{Completion, FinishReason, GenerateOptions, Piece, TokenStream};
 pub use model::{Model, ModelOptions, State};
 pub use tokenizer::Tokenizer;
 
