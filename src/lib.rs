@@ -1,6 +1,7 @@
 //! RWKV language models on the CPU: every generation from RWKV-4 to RWKV-7, from the files people have, to text.
 #![deny(unsafe_code)]
 
+pub mod chat;
 pub mod checkpoint;
 mod error;
 pub mod generate;
@@ -11,6 +12,7 @@ pub mod quant;
 pub mod tokenizer;
 mod whole_file;
 
+pub use chat::{Chat, ChatFormat, ChatOptions};
 pub use error::{Error, Result};
 pub use generate::{Completion, FinishReason, GenerateOptions, Piece, TokenStream};
 pub use model::{Model, ModelOptions, State};

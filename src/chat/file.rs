@@ -1,0 +1,125 @@
+//! Conversations in files: magic, version, the conversation as JSON, the state, a checksum.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::format::ChatFormat;
+use super::history::Position;
+use super::{Chat, Message};
+use crate::error::{Error, Result};
+use crate::generate::Stats;
+use crate::model::{Model, State};
+use crate::whole_file;
+
+const MAGIC: &[u8; 8] = b"VOLARYch";
+const VERSION: u32 = 1;
+/// Magic, version, length of the JSON.
+const HEADER: usize = 8 + 4 + 8;
+const CHECKSUM: usize = 8;
+/// More than anybody types.
+const MAX_TEXT: u64 = 256 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    format: String,
+    messages: Vec<Message>,
+    /// Tokens that the state has yet to read.
+    unread: Vec<u32>,
+}
+
+impl Chat {
+    /// The conversation and what the model remembers of it, in Volary's file form.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] while a reply is running.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.check_idle()?;
+        let saved = Saved {
+            format: self.format.name().into(),
+            messages: self.messages.clone(),
+            unread: self.position.unread.clone(),
+        };
+        let json = serde_json::to_vec(&saved).map_err(|e| Error::format("chat", e))?;
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend((json.len() as u64).to_le_bytes());
+        bytes.extend(json);
+        bytes.extend(self.position.state.to_bytes());
+        bytes.extend(xxh3_64(&bytes).to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the bytes are damaged or no chat, [`Error::Mismatch`] if it was with another model.
+    pub fn from_bytes(model: &Model, bytes: &[u8]) -> Result<Self> {
+        Self::parse(model, bytes, "chat")
+    }
+
+    /// Saves the conversation. The file appears under its name only when it is complete.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written, [`Error::InvalidArgument`] while a reply is running.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        whole_file::write(path.as_ref(), &self.to_bytes()?)
+    }
+
+    /// Loads a saved conversation with `model`.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes), and [`Error::Io`] if the file cannot be read.
+    pub fn load(model: &Model, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let limit = MAX_TEXT + model.new_state().to_bytes().len() as u64;
+        Self::parse(model, &whole_file::read(path, limit)?, &path.display().to_string())
+    }
+
+    fn parse(model: &Model, bytes: &[u8], source: &str) -> Result<Self> {
+        let Some((header, _)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC)) else {
+            return Err(Error::format(source, "is not a chat saved by Volary"));
+        };
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| header[at + i]));
+        let version = u32::from_le_bytes(std::array::from_fn(|i| header[8 + i]));
+        if version != VERSION {
+            let cause = format!("is a chat of file version {version}; this Volary reads version {VERSION}");
+            return Err(Error::unsupported(source, cause));
+        }
+        let damaged = |what: &str| Error::format(source, format!("is truncated or damaged: {what}; save it again"));
+        let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
+        if content.len() < HEADER || xxh3_64(content).to_le_bytes() != *checksum {
+            return Err(damaged("its checksum does not match"));
+        }
+        let (json, state) = usize::try_from(number(12))
+            .ok()
+            .and_then(|len| content[HEADER..].split_at_checked(len))
+            .ok_or_else(|| damaged("its lengths do not match"))?;
+        let saved: Saved = serde_json::from_slice(json).map_err(|e| damaged(&e.to_string()))?;
+        let state = State::from_bytes(model, state).map_err(|error| match error {
+            Error::Mismatch { .. } => {
+                let cause = format!("is a chat with another model than {}; load the model it was with", model.name());
+                Error::mismatch(source, cause)
+            }
+            error => damaged(&error.to_string()),
+        })?;
+        let format = ChatFormat::known(&saved.format).ok_or_else(|| {
+            Error::unsupported(source, format!("is a chat in the format {}, which is unknown", saved.format))
+        })?;
+        if saved.unread.iter().any(|&token| token as usize >= model.config().n_vocab) {
+            return Err(damaged("it holds tokens that the model does not have"));
+        }
+        Ok(Self {
+            model: model.clone(),
+            format,
+            messages: saved.messages,
+            position: Position { state, unread: saved.unread },
+            snapshots: VecDeque::new(),
+            reply: None,
+            stats: Stats::default(),
+            attempts: 0,
+        })
+    }
+}
