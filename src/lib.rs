@@ -3,7 +3,10 @@
 
 pub mod chat;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod error;
+pub mod eval;
 pub mod generate;
 mod kernel;
 pub mod model;

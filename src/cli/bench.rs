@@ -1,0 +1,61 @@
+//! `volary bench`
+
+use std::io::Write;
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::options::{ModelArguments, OpeningArguments};
+use super::{Failure, Outcome, json};
+use crate::eval::BenchOptions;
+
+/// Measure how fast a model reads (prefill) and writes (decode)
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The model: a .pth, .safetensors, rwkv.cpp .bin or GGUF file
+    model: std::path::PathBuf,
+    #[command(flatten)]
+    opening: OpeningArguments,
+    /// Tokens to read
+    #[arg(short = 'p', long, value_name = "N", default_value_t = BenchOptions::default().prefill_tokens)]
+    prefill: usize,
+    /// Tokens to write
+    #[arg(short = 'n', long, value_name = "N", default_value_t = BenchOptions::default().decode_tokens)]
+    decode: usize,
+    /// Repetitions; the medians are printed
+    #[arg(short, long, value_name = "N", default_value_t = BenchOptions::default().repeats)]
+    repeats: usize,
+    /// Sessions at once
+    #[arg(short, long, value_name = "N", default_value_t = BenchOptions::default().batch)]
+    batch: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let Arguments { model, opening, prefill, decode, repeats, batch, json } = arguments;
+    let started = Instant::now();
+    let model = ModelArguments { model, opening }.open()?;
+    let load_seconds = started.elapsed().as_secs_f64();
+    let options = BenchOptions { prefill_tokens: prefill, decode_tokens: decode, batch, repeats };
+    let report = model.bench(&options)?;
+    if json {
+        let mut object = serde_json::to_value(&report).map_err(|e| Failure::Output(e.into()))?;
+        object["load_seconds"] = json!(load_seconds);
+        return json::print(&object);
+    }
+    let mut out = std::io::stdout().lock();
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let rate = |rate: Option<f64>| rate.map_or("-".to_string(), |rate| format!("{rate:.2} tokens/s"));
+    writeln!(out, "model    {} ({} in memory)", report.model, mebibytes(report.resident_bytes as u64))?;
+    writeln!(out, "machine  {}, {} threads", report.isa, report.threads)?;
+    writeln!(out, "load     {load_seconds:.2} s")?;
+    writeln!(out, "prefill  {} ({prefill} tokens x {batch})", rate(report.prefill_tokens_per_second))?;
+    writeln!(out, "decode   {} ({decode} tokens x {batch})", rate(report.decode_tokens_per_second))?;
+    if let Some(peak) = report.peak_rss_bytes {
+        writeln!(out, "memory   {} at most", mebibytes(peak))?;
+    }
+    Ok(())
+}

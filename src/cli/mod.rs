@@ -1,0 +1,96 @@
+//! The `volary` command: text to stdout, everything else to stderr, exit status 0 (done), 1 (failed), 2 (wrong usage)
+//! or 130 (interrupted).
+
+mod bench;
+mod chat;
+mod complete;
+mod eval;
+mod info;
+mod json;
+mod options;
+mod terminal;
+mod tokenize;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::error::Error;
+
+/// RWKV language models on the CPU.
+#[derive(Parser)]
+#[command(name = "volary", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Complete(complete::Arguments),
+    Chat(chat::Arguments),
+    Info(info::Arguments),
+    Eval(eval::Arguments),
+    Tokenize(tokenize::Arguments),
+    Bench(bench::Arguments),
+}
+
+/// Why a command ended early.
+enum Failure {
+    Work(Error),
+    /// Standard output could not be written.
+    Output(io::Error),
+    /// Arguments that contradict each other.
+    Usage(&'static str),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Cancelled => Self::Interrupted,
+            error => Self::Work(error),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs the command that the process's arguments ask for.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    terminal::handle_interrupts();
+    let outcome = match arguments.command {
+        Command::Complete(arguments) => complete::run(arguments),
+        Command::Chat(arguments) => chat::run(arguments),
+        Command::Info(arguments) => info::run(&arguments),
+        Command::Eval(arguments) => eval::run(arguments),
+        Command::Tokenize(arguments) => tokenize::run(&arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has gone: nobody is left to tell.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) => fail(&format!("standard output: {error}")),
+        Err(Failure::Work(error)) => fail(&error.to_string()),
+        Err(Failure::Usage(message)) => {
+            Arguments::command().error(clap::error::ErrorKind::WrongNumberOfValues, message).exit()
+        }
+        Err(Failure::Interrupted) => ExitCode::from(terminal::INTERRUPTED),
+    }
+}
+
+/// One line, whatever a file's name or a library's message holds.
+fn fail(message: &str) -> ExitCode {
+    eprintln!("volary: {}", message.replace(['\n', '\r'], " "));
+    ExitCode::FAILURE
+}

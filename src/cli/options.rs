@@ -1,0 +1,118 @@
+//! Arguments that several commands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::terminal;
+use crate::error::{Error, Result};
+use crate::generate::GenerateOptions;
+use crate::model::{Model, ModelOptions};
+
+/// Which model, and how to open it.
+#[derive(Args)]
+pub(super) struct ModelArguments {
+    /// The model: a .pth, .safetensors, rwkv.cpp .bin or GGUF file
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub opening: OpeningArguments,
+}
+
+/// How to open a model.
+#[derive(Args)]
+pub(super) struct OpeningArguments {
+    /// Threads to compute with [default: VOLARY_THREADS, else one for each core]
+    #[arg(short, long, value_name = "N")]
+    threads: Option<usize>,
+    /// Tokenizer in place of the model's own: a tokenizer.json or a World vocabulary
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Tuned initial state (blocks.N.att.time_state)
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Epsilon of the group norm of RWKV-5 to 7 [default: 64e-5]
+    #[arg(long, value_name = "X")]
+    group_norm_eps: Option<f32>,
+}
+
+impl ModelArguments {
+    pub fn open(self) -> Result<Model> {
+        let OpeningArguments { threads, tokenizer, state, group_norm_eps } = self.opening;
+        let threads = threads.map_or_else(threads_of_environment, |threads| Ok(Some(threads)))?;
+        let progress = Some(terminal::progress_bar("Loading"));
+        Model::open_with(
+            self.model,
+            ModelOptions { threads, tokenizer, group_norm_eps, initial_state: state, progress },
+        )
+    }
+}
+
+fn threads_of_environment() -> Result<Option<usize>> {
+    let Some(value) = std::env::var_os(THREADS) else { return Ok(None) };
+    let threads = value.to_str().and_then(|value| value.parse().ok());
+    threads.map(Some).ok_or_else(|| Error::argument(THREADS, format!("is {value:?}; must be a number of threads")))
+}
+
+const THREADS: &str = "VOLARY_THREADS";
+
+/// How to choose tokens. What is not given is what suits the model.
+#[derive(Args, Clone)]
+pub(super) struct SamplingArguments {
+    /// Most tokens to write
+    #[arg(short = 'n', long, value_name = "N", default_value_t = GenerateOptions::default().max_tokens)]
+    max_tokens: usize,
+    /// 0: always the likeliest token; 1: as the model says; above: more adventurous
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
+    /// Keep the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P")]
+    top_p: Option<f32>,
+    /// Keep this many of the likeliest tokens (0: all)
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Drop tokens below this share of the likeliest one's probability
+    #[arg(long, value_name = "P")]
+    min_p: Option<f32>,
+    /// Subtracted from the logits of tokens already written
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    presence_penalty: Option<f32>,
+    /// Subtracted once for each time a token was written
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    frequency_penalty: Option<f32>,
+    /// How much of the counts remains after each token
+    #[arg(long, value_name = "X")]
+    penalty_decay: Option<f32>,
+    /// Divides the logits of tokens already written
+    #[arg(long, value_name = "X")]
+    repetition_penalty: Option<f32>,
+    /// The same seed gives the same text
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Stop before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Go on past the end-of-text token
+    #[arg(long)]
+    ignore_eos: bool,
+}
+
+impl SamplingArguments {
+    pub fn options(&self) -> GenerateOptions {
+        let own = self.clone();
+        GenerateOptions {
+            max_tokens: own.max_tokens,
+            temperature: own.temperature,
+            top_p: own.top_p,
+            top_k: own.top_k,
+            min_p: own.min_p,
+            presence_penalty: own.presence_penalty,
+            frequency_penalty: own.frequency_penalty,
+            penalty_decay: own.penalty_decay,
+            repetition_penalty: own.repetition_penalty,
+            seed: own.seed,
+            stop: own.stop,
+            ignore_eos: own.ignore_eos,
+            ..GenerateOptions::default()
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Progress, and Ctrl-C.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::generate::CancelHandle;
+use crate::model::Progress;
+
+/// Exit status after Ctrl-C, as shells have it.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// What Ctrl-C ends instead of the process.
+static RUNNING: Mutex<Option<CancelHandle>> = Mutex::new(None);
+
+/// Ctrl-C cancels the running reply; a second one, or one with no reply running, ends the process.
+pub(super) fn handle_interrupts() {
+    // Fails only if there is a handler already, which then has its own idea.
+    let _ = ctrlc::set_handler(|| match running().take() {
+        Some(handle) => handle.cancel(),
+        None => std::process::exit(i32::from(INTERRUPTED)),
+    });
+}
+
+/// From here on Ctrl-C cancels this reply, until [`interrupts_end_the_process`].
+pub(super) fn interrupts_cancel(handle: CancelHandle) {
+    *running() = Some(handle);
+}
+
+pub(super) fn interrupts_end_the_process() {
+    *running() = None;
+}
+
+fn running() -> std::sync::MutexGuard<'static, Option<CancelHandle>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A progress bar on stderr, if that is a terminal and the work takes more than a second.
+pub(super) fn progress_bar(what: &'static str) -> Arc<Progress> {
+    const STEPS: u64 = 1000;
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let started = Instant::now();
+    let bar = ProgressBar::hidden();
+    let shown = AtomicBool::new(!std::io::stderr().is_terminal());
+    Arc::new(move |done| {
+        if started.elapsed() > PATIENCE && !shown.swap(true, Ordering::Relaxed) {
+            bar.set_length(STEPS);
+            bar.set_style(
+                ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}")
+                    .unwrap_or(ProgressStyle::default_bar()),
+            );
+            bar.set_message(what);
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        }
+        bar.set_position((done * STEPS as f64) as u64);
+        if done >= 1.0 {
+            bar.finish_and_clear();
+        }
+        true
+    })
+}

@@ -1,0 +1,5 @@
+//! Measurements of a model.
+
+mod bench;
+
+pub use bench::{BenchOptions, BenchReport};

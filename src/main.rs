@@ -1,0 +1,7 @@
+//! The `volary` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    volary::cli::main()
+}

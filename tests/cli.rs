@@ -1,0 +1,337 @@
+//! The `volary` command from outside: what it prints where, and its exit status.
+#![allow(clippy::unwrap_used)]
+
+mod reference;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use reference::{distance, golden, golden_logits, read_npy};
+use serde_json::Value;
+
+const TOKENS: &str = "13,252,235,218,201,184,167,150,133,116,99,82,65,48,31,14";
+
+fn start(args: &[&str]) -> Child {
+    start_with(args, "VOLARY_THREADS", "2")
+}
+
+fn start_with(args: &[&str], variable: &str, value: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_volary"))
+        .args(args)
+        .current_dir(golden(""))
+        .env(variable, value)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn volary_with_input(args: &[&str], input: &str) -> Output {
+    let mut child = start(args);
+    // A command that fails before it reads may have closed the pipe.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn volary(args: &[&str]) -> Output {
+    volary_with_input(args, "")
+}
+
+/// What a successful run printed.
+fn text(args: &[&str]) -> String {
+    let output = volary(args);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one JSON object that a successful run printed.
+fn json(args: &[&str]) -> Value {
+    let value: Value = serde_json::from_str(&text(args)).unwrap();
+    assert!(value.is_object(), "{args:?}");
+    value
+}
+
+/// The one line that a failed run printed, which must name what failed.
+fn failure_with_input(args: &[&str], input: &str, named: &str) -> String {
+    let output = volary_with_input(args, input);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {errors}");
+    assert_eq!(errors.lines().count(), 1, "{args:?}: {errors}");
+    assert!(errors.starts_with("volary: ") && errors.contains(named), "{args:?}: {errors}");
+    errors
+}
+
+fn failure(args: &[&str], named: &str) -> String {
+    let output = volary(args);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{args:?}");
+    failure_with_input(args, "", named)
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
+#[test]
+fn what_is_no_checkpoint_gets_one_clear_line_from_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let jpeg = [&b"\xFF\xD8\xFF\xE0\x00\x10JFIF\x00\x01"[..], &[7; 4000]].concat();
+    let files = [
+        ("missing.pth".to_string(), "no such file"),
+        (folder.path().to_str().unwrap().to_string(), "directory"),
+        (write(folder.path(), "empty.pth", b""), "empty"),
+        (write(folder.path(), "photo.jpg", &jpeg), "not a checkpoint"),
+        ("os-system.pth".to_string(), "system"),
+        ("not-rwkv.pth".to_string(), "no RWKV model"),
+        ("v7-state.pth".to_string(), "not a model"),
+    ];
+    for (file, cause) in &files {
+        for command in [
+            &["info", file][..],
+            &["eval", file, "--tokens", "1"],
+            &["complete", file, "Hello"],
+            &["chat", file],
+            &["bench", file],
+        ] {
+            let line = failure(command, file);
+            assert!(line.contains(cause), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_truncated_file_of_any_type_gets_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["v4.pth", "v7.pth", "v7.safetensors", "v7.gguf", "v4-100.bin", "v7-101.bin"] {
+        let whole = std::fs::read(golden(name)).unwrap();
+        for len in [1, 9, 100, whole.len() / 10, whole.len() / 2, whole.len() - 1] {
+            let file = write(folder.path(), name, &whole[..len]);
+            failure(&["eval", &file, "--tokens", "1"], &file);
+        }
+    }
+}
+
+#[test]
+fn a_sharded_checkpoint_that_lacks_a_shard_gets_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["model.safetensors.index.json", "model-00001-of-00002.safetensors"] {
+        std::fs::copy(golden("v7-fla").join(name), folder.path().join(name)).unwrap();
+    }
+    let index = folder.path().join("model.safetensors.index.json");
+    failure(&["info", index.to_str().unwrap()], "model-00002-of-00002.safetensors");
+}
+
+#[test]
+fn what_belongs_to_another_model_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let vocabulary = write(folder.path(), "vocabulary.txt", b"1 'a' 1\n2 'b' 1\n3 'ab' 2\n");
+    let line = failure(&["complete", "v7.pth", "Hello", "--tokenizer", &vocabulary], "v7.pth");
+    assert!(line.contains("256"), "{line}");
+    failure(&["eval", "v7.pth", "--tokens", "1", "--state", "v6-state.pth"], "v6-state.pth");
+    failure(&["eval", "v4.pth", "--tokens", "1", "--state", "v6-state.pth"], "v6-state.pth");
+    failure(&["eval", "v7.pth", "--tokens", "1", "--state", "v7.pth"], "v7.pth");
+}
+
+#[test]
+fn a_token_out_of_range_is_refused() {
+    for tokens in ["256", "1,2,4294967295"] {
+        failure(&["eval", "v7.pth", "--tokens", tokens], tokens.rsplit(',').next().unwrap());
+    }
+    failure(&["tokenize", "v7.pth", "--decode", "1,256"], "256");
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for args in [
+        &[][..],
+        &["dance"],
+        &["complete", "v7.pth"],
+        &["eval", "v7.pth"],
+        &["eval", "v7.pth", "--tokens", "-1"],
+        &["info", "v7.pth", "--loud"],
+        &["tokenize"],
+        &["complete", "v7.pth", "Hello", "--max-tokens", "many"],
+        &["complete", "v7.pth", "Hello", "--count", "0"],
+    ] {
+        let output = volary(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn sampling_options_out_of_range_get_one_clear_line() {
+    for (option, value) in [("--temperature", "nan"), ("--top-p", "2"), ("--threads", "0"), ("--group-norm-eps", "0")] {
+        failure(&["complete", "v7.pth", "Hello", option, value], &option[2..].replace('-', "_"));
+    }
+    let huge = u64::MAX.to_string();
+    for option in ["--batch", "--prefill", "--decode", "--repeats"] {
+        let code = volary(&["bench", "v7.pth", option, &huge]).status.code();
+        assert!(matches!(code, Some(1 | 2)), "{option}: {code:?}");
+    }
+}
+
+#[test]
+fn a_senseless_environment_variable_gets_one_clear_line() {
+    for variable in ["VOLARY_THREADS", "VOLARY_ISA"] {
+        let output = start_with(&["eval", "v7.pth", "--tokens", "1"], variable, "much").wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
+        assert!(errors.contains(variable) && errors.contains("much"), "{errors}");
+    }
+}
+
+#[test]
+fn eval_writes_the_logits_as_npy() {
+    let folder = tempfile::tempdir().unwrap();
+    let file: PathBuf = folder.path().join("logits.npy");
+    for chunk in ["1", "7", "64"] {
+        text(&["eval", "v7.gguf", "--tokens", TOKENS, "--output", file.to_str().unwrap(), "--chunk", chunk]);
+        let (shape, logits) = read_npy(&file);
+        assert_eq!(shape, [16, 256]);
+        assert!(distance(&logits, &golden_logits("v7")) <= 1e-4, "chunk {chunk}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file may be left");
+}
+
+#[test]
+fn eval_starts_from_a_tuned_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("logits.npy");
+    let state = ["--state", "v7-state.pth", "--output", file.to_str().unwrap()];
+    text(&[&["eval", "v7.pth", "--tokens", TOKENS][..], &state].concat());
+    assert!(distance(&read_npy(&file).1, &golden_logits("v7-state")) <= 1e-4);
+}
+
+#[test]
+fn json_is_one_object_with_the_numbers_in_it() {
+    let info = json(&["info", "v6.gguf", "--tensors", "--json"]);
+    assert_eq!((&info["architecture"], &info["n_layer"]), (&"RWKV-6".into(), &3.into()));
+    assert_eq!(
+        info["tensors"].as_array().unwrap().len(),
+        json(&["info", "v6.pth", "--tensors", "--json"])["tensors"].as_array().unwrap().len()
+    );
+
+    let eval = json(&["eval", "v7.pth", "--tokens", "13,252", "--json"]);
+    assert_eq!(eval["n_vocab"], 256);
+    let row = &golden_logits("v7")[..256];
+    let best = (0..256).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+    assert_eq!(eval["positions"][0]["likeliest"][0]["id"], best);
+
+    let bench = json(&["bench", "v7.pth", "-p", "8", "-n", "2", "-r", "1", "--batch", "2", "-t", "1", "--json"]);
+    for key in ["prefill_tokens_per_second", "decode_tokens_per_second", "load_seconds"] {
+        assert!(bench[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    assert_eq!((&bench["threads"], bench["isa"].is_string()), (&1.into(), true));
+    assert!(cfg!(not(target_os = "linux")) || bench["peak_rss_bytes"].as_u64().unwrap() > 0);
+
+    let ids = json(&["tokenize", "User:\n\n", "--json"]);
+    assert_eq!(ids["ids"], serde_json::json!([24281, 59, 261]));
+}
+
+#[test]
+fn tokenize_turns_text_into_ids_and_back() {
+    assert_eq!(text(&["tokenize", "v7.pth", "abc"]), "97,98,99\n");
+    assert_eq!(text(&["tokenize", "v7.pth", "--decode", "97,98,99"]), "abc\n");
+    assert_eq!(text(&["tokenize", "v7.gguf", "abc"]), "98,99,100\n", "the vocabulary in the file counts from 1");
+}
+
+#[test]
+fn complete_streams_the_text_that_json_reports() {
+    let greedy = ["complete", "v7.pth", "Hello", "--temperature", "0", "-n", "20"];
+    let object = json(&[&greedy[..], &["--json"]].concat());
+    let completion = &object["completions"][0];
+    assert_eq!(completion["generated_tokens"], 20);
+    assert_eq!(completion["finish_reason"], "length");
+    assert_eq!(text(&greedy), completion["text"].as_str().unwrap().to_string() + "\n");
+
+    let output = volary_with_input(&["complete", "v7.pth", "-", "--temperature", "0", "-n", "20"], "Hello");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), text(&greedy), "`-` reads the prompt from standard input");
+}
+
+#[test]
+fn complete_stops_before_a_stop_text() {
+    let greedy = ["complete", "v7.pth", "Hello", "--temperature", "0", "-n", "40", "--json"];
+    let whole = json(&greedy)["completions"][0]["text"].as_str().unwrap().to_string();
+    let stop: String = whole.chars().skip(12).take(3).collect();
+    let stopped = json(&[&greedy[..], &["--stop", "never to be seen", "--stop", &stop]].concat());
+    assert_eq!(stopped["completions"][0]["text"], whole[..whole.find(&stop).unwrap()]);
+    assert_eq!(stopped["completions"][0]["finish_reason"], "stop_text");
+}
+
+#[test]
+fn a_seed_repeats_the_text_and_each_of_several_texts_has_its_own() {
+    let args = ["complete", "v7.pth", "Hello", "--seed", "5", "--count", "2", "-n", "12", "--json"];
+    let texts = |object: &Value| [0, 1].map(|i| object["completions"][i]["text"].as_str().unwrap().to_string());
+    let [first, second] = texts(&json(&args));
+    assert_eq!([first.clone(), second.clone()], texts(&json(&args)));
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    for args in [
+        &["info", "v7.pth"][..],
+        &["info", "v7.pth", "--json"],
+        &["tokenize", "abc"],
+        &["complete", "v7.pth", "Hello", "--count", "2", "-n", "300", "--ignore-eos"],
+    ] {
+        let mut child = start(args);
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_chat_can_be_saved_and_goes_on_after_loading() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.volary");
+    let file = file.to_str().unwrap();
+    let chat = ["chat", "v7.pth", "--temperature", "0", "-n", "8"];
+    let replies = |script: &str| {
+        let output = volary_with_input(&chat, script);
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{script}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let whole = replies(&format!("Hi\nWho are you?\n/save {file}\nAnd I?\n/quit\nnever read\n"));
+    let rest = replies(&format!("/load {file}\nAnd I?\n"));
+    assert!(!rest.trim().is_empty() && whole.ends_with(&rest), "{whole:?} {rest:?}");
+
+    let first = replies("Hi\n");
+    assert_eq!(replies("Hi\n/undo\nHi\n"), first.repeat(2));
+    assert_eq!(replies("Hi\nMore\n/reset\nHi\n/quit\n").matches(first.trim()).count(), 2);
+
+    failure_with_input(&["chat", "v5.2.pth"], &format!("/load {file}\n"), file);
+    let bytes = std::fs::read(file).unwrap();
+    let damaged = write(folder.path(), "damaged", &bytes[..bytes.len() - 5]);
+    failure_with_input(&["chat", "v7.pth"], &format!("/load {damaged}\n"), &damaged);
+    failure_with_input(&["chat", "v7.pth"], "/undo\n", "undo");
+    failure_with_input(&["chat", "v7.pth"], "/dance\n", "/dance");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_running_text_with_130() {
+    for args in [
+        &["complete", "v7.pth", "Hello", "--ignore-eos", "-n", "1000000"][..],
+        &["chat", "v7.pth", "--ignore-eos", "-n", "1000000"],
+    ] {
+        let mut child = start(args);
+        child.stdin.take().unwrap().write_all(b"Hello\n").unwrap();
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut [0]).unwrap();
+        let drain = std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -INT {}", child.id())).status().unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().unwrap();
+        drain.join().unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{args:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+    }
+}
