@@ -1,4 +1,22 @@
 //! RWKV language models on the CPU: every generation from RWKV-4 to RWKV-7, from the files people have, to text.
+//!
+//! ```
+//! use volary::{GenerateOptions, Model};
+//!
+//! # fn main() -> volary::Result<()> {
+//! // A tiny random model of the tests. Real ones are .pth, .safetensors, .bin and .gguf files alike.
+//! let model = Model::open("tests/golden/v7.pth")?;
+//! for piece in model.generate("Once upon a time", GenerateOptions { max_tokens: 20, ..Default::default() })? {
+//!     print!("{}", piece?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Model`] is weights, tokenizer and threads; it is immutable, and cloning it shares it. A [`State`] is what it
+//! remembers of a text: of fixed size, cheap to clone, to be saved and loaded. [`Model::generate`] gives a
+//! [`TokenStream`], [`Model::chat`] a [`Chat`]; [`Model::forward`] is the layer below, from token ids to logits, for
+//! any mixture of sessions at once.
 #![deny(unsafe_code)]
 
 pub mod chat;

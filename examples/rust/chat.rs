@@ -1,0 +1,37 @@
+//! Chats in the terminal. An empty line asks for another reply; Ctrl-D ends.
+//!
+//!     cargo run --release --example chat -- MODEL
+
+use std::io::{BufRead, Write};
+
+use volary::{ChatOptions, Error, GenerateOptions, Model};
+
+fn main() -> Result<(), Error> {
+    let Some(path) = std::env::args().nth(1) else {
+        eprintln!("usage: chat MODEL");
+        eprintln!("MODEL is an RWKV checkpoint: .pth, .safetensors, .gguf or rwkv.cpp's .bin");
+        eprintln!("BlinkDL's are at https://huggingface.co/BlinkDL");
+        std::process::exit(2);
+    };
+    let model = Model::open(path)?;
+    // The prompt format (World, Raven, G1, …) is told from the model.
+    let mut chat = model.chat(ChatOptions { system: Some("You are brief.".into()), ..Default::default() })?;
+
+    loop {
+        print!("> ");
+        std::io::stdout().flush().ok();
+        let Some(Ok(line)) = std::io::stdin().lock().lines().next() else {
+            return Ok(());
+        };
+        let reply = if line.is_empty() && !chat.history().is_empty() {
+            chat.alternate(GenerateOptions::default())?
+        } else {
+            chat.send(&line, GenerateOptions::default())?
+        };
+        for piece in reply {
+            print!("{}", piece?);
+            std::io::stdout().flush().ok();
+        }
+        println!();
+    }
+}

@@ -1,0 +1,42 @@
+//! Continues a text, piece by piece as it is generated.
+//!
+//!     cargo run --release --example complete -- MODEL "Once upon a time"
+
+use std::io::Write;
+
+use volary::{Error, GenerateOptions, Model};
+
+fn main() -> Result<(), Error> {
+    let mut args = std::env::args().skip(1);
+    let (Some(path), Some(prompt)) = (args.next(), args.next()) else {
+        eprintln!("usage: complete MODEL PROMPT");
+        eprintln!("MODEL is an RWKV checkpoint: .pth, .safetensors, .gguf or rwkv.cpp's .bin");
+        eprintln!("BlinkDL's are at https://huggingface.co/BlinkDL");
+        std::process::exit(2);
+    };
+    let model = Model::open(path)?;
+
+    // What is left out is as RWKV's author recommends.
+    let options = GenerateOptions {
+        max_tokens: 200,
+        temperature: Some(1.0),
+        top_p: Some(0.5),
+        stop: vec!["\n\n".into()],
+        ..Default::default()
+    };
+    print!("{prompt}");
+    let mut stream = model.generate(&prompt, options)?;
+    for piece in &mut stream {
+        print!("{}", piece?);
+        std::io::stdout().flush().ok();
+    }
+    println!();
+
+    let stats = stream.stats();
+    eprintln!(
+        "{} tokens, {:.1} a second",
+        stats.generated_tokens,
+        stats.generated_tokens as f64 / stats.decode_seconds
+    );
+    Ok(())
+}
