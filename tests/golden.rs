@@ -183,3 +183,20 @@ fn a_state_as_floats_is_the_references_state_and_goes_on_from_there() {
         assert!(State::from_floats(&model, &floats[1..]).unwrap_err().to_string().contains("floats"));
     }
 }
+
+#[test]
+fn an_unknown_variant_is_refused_by_name_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(golden("v7.safetensors")).unwrap();
+    let name = b"blocks.1.ffn.x_k";
+    let at = whole.windows(name.len()).position(|bytes| bytes == name).unwrap();
+    for (renamed, told) in [(b"blocks.1.ffn.s0x", "RWKV-7a"), (b"blocks.1.ffn.new", "blocks.1.ffn.new")] {
+        let mut bytes = whole.clone();
+        bytes[at..at + name.len()].copy_from_slice(renamed);
+        let path = folder.path().join("variant.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        let message = Model::open(&path).unwrap_err().to_string();
+        assert!(message.contains("variant.safetensors") && message.contains(told), "{message}");
+        assert!(message.contains("not supported"), "{message}");
+    }
+}
