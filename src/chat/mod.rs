@@ -224,7 +224,7 @@ impl Chat {
         if content.is_empty() {
             return Err(Error::argument("text", "is empty; say something"));
         }
-        let stream = self.ask(&content, &self.position, options)?;
+        let stream = self.ask(self.messages.len(), &content, &self.position, options)?;
         self.messages.push(Message::new(Role::User, content));
         self.attempts = 0;
         self.reply = Some(Reply::new(stream, self.format, Occasion::Message));
@@ -244,7 +244,7 @@ impl Chat {
         let attempt = self.attempts.wrapping_add(1);
         let options = GenerateOptions { seed: options.seed.map(|seed| seed.wrapping_add(attempt)), ..options };
         let before = self.before(user)?;
-        let stream = self.ask(&self.messages[user].content, &before, options)?;
+        let stream = self.ask(user, &self.messages[user].content, &before, options)?;
         let former = self.messages.get(user + 1).cloned();
         self.position = before;
         self.attempts = attempt;
@@ -261,13 +261,13 @@ impl Chat {
         }
     }
 
-    /// Starts the reply to a message said at `position`.
+    /// Starts the reply to the message of this index, said at `position`.
     ///
     /// With a fixed seed each message of the conversation still gets its own: weak models would else begin every reply
     /// with the same words.
-    fn ask(&self, content: &str, position: &Position, mut options: GenerateOptions) -> Result<TokenStream> {
-        let earlier = self.messages.iter().filter(|message| message.role == Role::Assistant).count() as u64;
-        options.seed = options.seed.map(|seed| seed.wrapping_add(earlier << 32));
+    fn ask(&self, index: usize, content: &str, position: &Position, options: GenerateOptions) -> Result<TokenStream> {
+        let mut options = options;
+        options.seed = options.seed.map(|seed| seed.wrapping_add((index as u64) << 32));
         if options.state.is_some() {
             return Err(Error::argument("state", "cannot be given to a chat, which has its own; leave it out"));
         }
