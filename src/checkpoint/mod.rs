@@ -25,10 +25,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
-
 use crate::error::{Error, Result};
-use crate::quant::Format;
+use crate::quant::{self, Format};
 pub(crate) use mapped::Mapped;
 
 /// A file type that checkpoints come in.
@@ -117,6 +115,8 @@ pub struct Checkpoint {
     file_type: FileType,
     files: Vec<Mapped>,
     tensors: BTreeMap<String, Stored>,
+    /// The tensors' names in the order of the file.
+    order: Vec<String>,
     metadata: Metadata,
 }
 
@@ -141,15 +141,16 @@ impl Checkpoint {
         let Contents { files, stored, metadata } = contents;
         // Before anything computes with the file's numbers, and again for what `names` made of them.
         stored.iter().try_for_each(|tensor| check_extent(tensor, &files[tensor.file]))?;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut order) = (BTreeMap::new(), Vec::new());
         for tensor in names::canonical(stored, file_type, &metadata) {
             check_extent(&tensor, &files[tensor.file])?;
             let name = tensor.name.clone();
+            order.push(name.clone());
             if tensors.insert(name.clone(), tensor).is_some() {
                 return Err(Error::format(path, format!("holds the tensor {name} twice")));
             }
         }
-        Ok(Self { path: path.to_path_buf(), file_type, files, tensors, metadata })
+        Ok(Self { path: path.to_path_buf(), file_type, files, tensors, order, metadata })
     }
 
     /// The path it was opened by.
@@ -175,6 +176,16 @@ impl Checkpoint {
     /// Canonical name, shape and format of every tensor, in the order of the names.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], Format)> {
         self.tensors.values().map(|t| (t.name.as_str(), t.shape.as_slice(), t.resulting_format()))
+    }
+
+    /// The canonical names of all tensors, in the order of the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(String::as_str)
+    }
+
+    /// The format of a tensor, if there is one of this canonical name.
+    pub(crate) fn format(&self, name: &str) -> Option<Format> {
+        self.tensors.get(name).map(Stored::resulting_format)
     }
 
     /// Whether there is a tensor of this canonical name.
@@ -232,7 +243,7 @@ impl Stored {
         match self.elementwise {
             None => tensor,
             Some(function) => {
-                let mut values = tensor.to_f32().unwrap_or_default();
+                let mut values = tensor.to_f32();
                 values.iter_mut().for_each(|x| *x = function(*x));
                 let data = values.iter().flat_map(|x| x.to_le_bytes()).collect();
                 Tensor { format: Format::F32, data: Cow::Owned(data), ..tensor }
@@ -252,19 +263,10 @@ impl Stored {
 
 impl Tensor<'_> {
     /// The numbers as f32.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for quantized formats.
-    pub fn to_f32(&self) -> Result<Vec<f32>> {
-        let words = self.data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-        Ok(match self.format {
-            Format::F32 => self.data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            Format::F16 => words.map(|w| f16::from_bits(w).to_f32()).collect(),
-            Format::BF16 => words.map(|w| bf16::from_bits(w).to_f32()).collect(),
-            other => {
-                return Err(Error::unsupported(self.name, format!("the quantized format {other} cannot be read yet")));
-            }
-        })
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut numbers = vec![0.0; self.shape.iter().product()];
+        quant::decode(self.format, &self.data, &mut numbers);
+        numbers
     }
 }
 

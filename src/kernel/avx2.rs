@@ -4,11 +4,10 @@
 
 use std::arch::x86_64::{__m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
 
-use half::bf16;
+use super::{Kernels, wkv};
+use crate::quant::{self, Format};
 
-use super::{Kernels, scalar, wkv};
-
-static KERNELS: Kernels = Kernels { isa: "avx2", dot4, widen_f16: scalar::widen_f16, widen_bf16, wkv5, wkv7 };
+static KERNELS: Kernels = Kernels { isa: "avx2", dot4, decode, wkv5, wkv7 };
 
 /// The kernels, if this processor can run them.
 pub(super) fn kernels() -> Option<&'static Kernels> {
@@ -30,7 +29,7 @@ macro_rules! compile {
 }
 
 compile!(dot4(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] = dot4_in_registers);
-compile!(widen_bf16(from: &[bf16], to: &mut [f32]) = scalar::widen_bf16);
+compile!(decode(format: Format, bytes: &[u8], out: &mut [f32]) = quant::decode);
 compile!(wkv5(state: &mut [f32], head: wkv::Head5<'_>, out: &mut [f32]) = wkv::wkv5::<true>);
 compile!(wkv7(state: &mut [f32], head: wkv::Head7<'_>, out: &mut [f32]) = wkv::wkv7::<true>);
 

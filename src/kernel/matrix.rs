@@ -1,7 +1,5 @@
 //! A weight matrix in memory and its product with rows of activations.
 
-use half::slice::HalfBitsSliceExt;
-
 use super::Kernels;
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
@@ -13,38 +11,21 @@ use crate::quant::Format;
 pub(crate) struct Matrix {
     rows: usize,
     cols: usize,
-    numbers: Numbers,
-}
-
-#[derive(Debug)]
-enum Numbers {
-    F32(Vec<f32>),
-    /// The bits of each number.
-    F16(Vec<u16>),
-    BF16(Vec<u16>),
+    format: Format,
+    /// The rows' blocks, one row after the other.
+    bytes: Vec<u8>,
 }
 
 impl Matrix {
     /// Copies a tensor of two dimensions out of its file.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a quantized format.
+    /// [`Error::Format`] if it has other dimensions.
     pub fn new(tensor: &Tensor<'_>, pool: &Pool) -> Result<Self> {
         let &[rows, cols] = tensor.shape else {
             return Err(Error::format(tensor.name, format!("has the shape {:?}; a matrix is needed", tensor.shape)));
         };
-        let numbers = match tensor.format {
-            Format::F32 => Numbers::F32(copied(&tensor.data, f32::from_le_bytes, pool)),
-            Format::F16 => Numbers::F16(copied(&tensor.data, u16::from_le_bytes, pool)),
-            Format::BF16 => Numbers::BF16(copied(&tensor.data, u16::from_le_bytes, pool)),
-            other => {
-                return Err(Error::unsupported(
-                    tensor.name,
-                    format!("is quantized in {other}, which cannot be run yet; use an F32, F16 or BF16 file"),
-                ));
-            }
-        };
-        Ok(Self { rows, cols, numbers })
+        Ok(Self { rows, cols, format: tensor.format, bytes: copied(&tensor.data, pool) })
     }
 
     pub fn rows(&self) -> usize {
@@ -53,20 +34,13 @@ impl Matrix {
 
     /// Bytes the numbers take in memory.
     pub fn size(&self) -> usize {
-        match &self.numbers {
-            Numbers::F32(v) => size_of_val(&v[..]),
-            Numbers::F16(v) | Numbers::BF16(v) => size_of_val(&v[..]),
-        }
+        self.bytes.len()
     }
 
     /// One row as f32 into `out`, `[cols]`.
     pub fn read_row(&self, row: usize, kernels: &Kernels, out: &mut [f32]) {
-        let range = row * self.cols..(row + 1) * self.cols;
-        match &self.numbers {
-            Numbers::F32(v) => out.copy_from_slice(&v[range]),
-            Numbers::F16(v) => (kernels.widen_f16)(v[range].reinterpret_cast(), out),
-            Numbers::BF16(v) => (kernels.widen_bf16)(v[range].reinterpret_cast(), out),
-        }
+        let size = self.bytes.len() / self.rows;
+        (kernels.decode)(self.format, &self.bytes[row * size..(row + 1) * size], out);
     }
 
     /// `out[t] = self @ x[t]` for every row of activations: `x` is `[n, cols]`, the result `[n, rows]`.
@@ -100,19 +74,11 @@ impl Matrix {
     }
 }
 
-/// Copies little-endian numbers of `N` bytes out of a file, whose bytes may lie at odd addresses. In parallel: most of
-/// the time goes into the first touch of the pages on either side.
-fn copied<T: Copy + Default + Send, const N: usize>(
-    bytes: &[u8],
-    from: impl Fn([u8; N]) -> T + Sync,
-    pool: &Pool,
-) -> Vec<T> {
-    const TASK: usize = 1 << 18;
-    let (bytes, _) = bytes.as_chunks::<N>();
-    let mut out = vec![T::default(); bytes.len()];
-    pool.for_each(out.chunks_mut(TASK).zip(bytes.chunks(TASK)).collect(), |(out, bytes)| {
-        out.iter_mut().zip(bytes).for_each(|(out, bytes)| *out = from(*bytes));
-    });
+/// Copies bytes out of a file. In parallel: most of the time goes into the first touch of the pages on either side.
+fn copied(bytes: &[u8], pool: &Pool) -> Vec<u8> {
+    const TASK: usize = 1 << 20;
+    let mut out = vec![0; bytes.len()];
+    pool.for_each(out.chunks_mut(TASK).zip(bytes.chunks(TASK)).collect(), |(out, bytes)| out.copy_from_slice(bytes));
     out
 }
 

@@ -7,9 +7,8 @@ mod norm;
 mod scalar;
 mod wkv;
 
-use half::{bf16, f16};
-
 use crate::error::{Error, Result};
+use crate::quant::Format;
 
 pub(crate) use matrix::{Matrix, column_blocks};
 pub(crate) use norm::{Norm, group_norm, l2_normalize};
@@ -22,8 +21,8 @@ pub(crate) struct Kernels {
     pub isa: &'static str,
     /// Dot products of four rows with one vector of the same length.
     dot4: fn([&[f32]; 4], &[f32]) -> [f32; 4],
-    widen_f16: fn(&[f16], &mut [f32]),
-    widen_bf16: fn(&[bf16], &mut [f32]),
+    /// The numbers that whole blocks of a format stand for.
+    decode: fn(Format, &[u8], &mut [f32]),
     /// One token of one RWKV-5 or 6 head: state `[head_size, head_size]`, inputs, output `[head_size]`.
     pub wkv5: fn(&mut [f32], Head5<'_>, &mut [f32]),
     /// The same for RWKV-7.

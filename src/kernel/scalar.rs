@@ -3,16 +3,13 @@
 //! Functions are generic over whether multiply and add may be fused, so that `avx2` can compile the same text for
 //! processors that do both in one instruction.
 
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
-
 use super::{Kernels, wkv};
+use crate::quant;
 
 pub(super) static KERNELS: Kernels = Kernels {
     isa: "scalar",
     dot4: dot4::<false>,
-    widen_f16,
-    widen_bf16,
+    decode: quant::decode,
     wkv5: wkv::wkv5::<false>,
     wkv7: wkv::wkv7::<false>,
 };
@@ -57,16 +54,4 @@ fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
         width /= 2;
     }
     lanes[0]
-}
-
-/// `half` uses the processor's conversion where there is one.
-pub(super) fn widen_f16(from: &[f16], to: &mut [f32]) {
-    from.convert_to_f32_slice(to);
-}
-
-#[inline(always)]
-pub(super) fn widen_bf16(from: &[bf16], to: &mut [f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = f32::from_bits(u32::from(from.to_bits()) << 16);
-    }
 }

@@ -40,14 +40,31 @@ fn every_instruction_set_agrees_with_f64_on_dot_products_of_odd_lengths() {
 #[test]
 fn every_instruction_set_widens_every_half_precision_number_exactly() {
     for kernels in available() {
-        let f16s: Vec<_> = (0..=u16::MAX).map(f16::from_bits).filter(|x| !x.is_nan()).collect();
-        let bf16s: Vec<_> = (0..=u16::MAX).map(bf16::from_bits).filter(|x| !x.is_nan()).collect();
-        let mut wide = vec![0.0; f16s.len()];
-        (kernels.widen_f16)(&f16s, &mut wide);
-        assert!(wide.iter().zip(&f16s).all(|(a, b)| a.to_bits() == b.to_f32_const().to_bits()));
-        let mut wide = vec![0.0; bf16s.len()];
-        (kernels.widen_bf16)(&bf16s, &mut wide);
-        assert!(wide.iter().zip(&bf16s).all(|(a, b)| a.to_bits() == b.to_f32_const().to_bits()));
+        let bits: Vec<u16> = (0..=u16::MAX).collect();
+        let bytes: Vec<u8> = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+        let mut wide = vec![0.0f32; bits.len()];
+        let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        (kernels.decode)(Format::F16, &bytes, &mut wide);
+        assert!(wide.iter().zip(&bits).all(|(a, bits)| same(*a, f16::from_bits(*bits).to_f32_const())));
+        (kernels.decode)(Format::BF16, &bytes, &mut wide);
+        assert!(wide.iter().zip(&bits).all(|(a, bits)| same(*a, bf16::from_bits(*bits).to_f32_const())));
+    }
+}
+
+#[test]
+fn every_instruction_set_decodes_every_format_as_scalar_does() {
+    const N: usize = 1024;
+    for format in Format::ALL {
+        let size = format.size_of(&[N]).unwrap();
+        let bytes: Vec<u8> = noise(3, size).iter().map(|x| (x * 128.0) as i8 as u8).collect();
+        let decoded = |kernels: &Kernels| {
+            let mut out = vec![0.0; N];
+            (kernels.decode)(format, &bytes, &mut out);
+            out.iter().map(|x: &f32| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect::<Vec<_>>()
+        };
+        for kernels in available() {
+            assert_eq!(decoded(kernels), decoded(&scalar::KERNELS), "{format} {}", kernels.isa);
+        }
     }
 }
 

@@ -98,7 +98,7 @@ impl State {
             }
             let head_size = self.head_size;
             let wkv = self.layer_mut(layer).wkv;
-            wkv.copy_from_slice(&tensor.to_f32()?);
+            wkv.copy_from_slice(&tensor.to_f32());
             transpose_heads(wkv, head_size);
         }
         Ok(())

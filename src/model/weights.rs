@@ -148,7 +148,7 @@ impl<'a> Loader<'a> {
     }
 
     fn take(&mut self, tensor: &Tensor<'_>) -> Result<Matrix> {
-        let matrix = Matrix::new(tensor, self.pool).map_err(|error| self.in_file(error))?;
+        let matrix = Matrix::new(tensor, self.pool)?;
         let &[rows, cols] = tensor.shape else { return Ok(matrix) };
         let mut row = vec![0.0; cols];
         for i in [0, rows / 2, rows - 1] {
@@ -161,7 +161,7 @@ impl<'a> Loader<'a> {
 
     fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.checkpoint.tensor(name)?;
-        let vector = tensor.to_f32().map_err(|error| self.in_file(error))?;
+        let vector = tensor.to_f32();
         self.resident += size_of_val(&vector[..]);
         self.loaded(&tensor)?;
         Ok(vector)
@@ -182,14 +182,5 @@ impl<'a> Loader<'a> {
             self.checkpoint.path(),
             format!("the tensor {name} is {found:?}; {} of this size needs {wanted:?}", self.config.generation),
         )
-    }
-
-    fn in_file(&self, error: Error) -> Error {
-        match error {
-            Error::Unsupported { subject, cause } => {
-                Error::unsupported(self.checkpoint.path().display(), format!("{subject} {cause}"))
-            }
-            other => other,
-        }
     }
 }

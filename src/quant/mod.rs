@@ -1,6 +1,14 @@
 //! Number formats of tensors: floats, and the quantized blocks of rwkv.cpp and ggml.
 
+mod blocks;
+mod encode;
+mod kquants;
+mod legacy;
+
 use std::fmt;
+
+pub use encode::Encoder;
+pub(crate) use encode::encode;
 
 /// How a tensor's numbers are stored. Rows are divided into blocks of [`block_len`](Format::block_len)
 /// numbers that take [`block_bytes`](Format::block_bytes) bytes each.
@@ -64,6 +72,17 @@ const LAYOUTS: [(Format, &str, usize, usize); 22] = [
 ];
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; LAYOUTS.len()] = {
+        let mut all = [F32; LAYOUTS.len()];
+        let mut i = 0;
+        while i < all.len() {
+            all[i] = LAYOUTS[i].0;
+            i += 1;
+        }
+        all
+    };
+
     fn layout(self) -> (&'static str, usize, usize) {
         let (_, name, len, bytes) = LAYOUTS[self as usize];
         (name, len, bytes)
@@ -72,6 +91,20 @@ impl Format {
     /// ggml's name of the format.
     pub fn name(self) -> &'static str {
         self.layout().0
+    }
+
+    /// The format of this name, as users type it: in any case, `FP16` for `F16`, and formats of version 100 with the
+    /// suffix `_V100`.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.to_ascii_uppercase();
+        let name = match name.as_str() {
+            "FP32" => "F32",
+            "FP16" => "F16",
+            "BFLOAT16" => "BF16",
+            name => name,
+        };
+        let typed = |format: Self| format.name().replace(" (version 100)", "_V100");
+        Self::ALL.into_iter().find(|&format| typed(format) == name)
     }
 
     /// Numbers in one block; 1 for the float formats. A row's length must be a multiple of it.
@@ -98,6 +131,37 @@ impl Format {
         }
         let rows = shape.iter().rev().skip(1).try_fold(1usize, |n, &d| n.checked_mul(d))?;
         rows.checked_mul(row / self.block_len())?.checked_mul(self.block_bytes())
+    }
+}
+
+/// The numbers that whole blocks stand for: `out` has as many as `bytes` holds.
+///
+/// Inlined, so that each instruction set's kernels compile it for themselves.
+#[inline(always)]
+pub(crate) fn decode(format: Format, bytes: &[u8], out: &mut [f32]) {
+    match format {
+        F32 => blocks::f32(bytes, out),
+        F16 => blocks::f16(bytes, out),
+        BF16 => blocks::bf16(bytes, out),
+        Q4_0 => blocks::q4_0(bytes, out),
+        Q4_1 => blocks::q4_1(bytes, out),
+        Q5_0 => blocks::q5_0(bytes, out),
+        Q5_1 => blocks::q5_1(bytes, out),
+        Q8_0 => blocks::q8_0(bytes, out),
+        IQ4_NL => blocks::iq4_nl(bytes, out),
+        Q2_K => kquants::q2_k(bytes, out),
+        Q3_K => kquants::q3_k(bytes, out),
+        Q4_K => kquants::q4_k(bytes, out),
+        Q5_K => kquants::q5_k(bytes, out),
+        Q6_K => kquants::q6_k(bytes, out),
+        Q4_0_V100 => legacy::q4_0(bytes, out),
+        Q4_1_V100 => legacy::q4_1(bytes, out),
+        Q4_1_O => legacy::q4_1_o(bytes, out),
+        Q4_2 => legacy::q4_2(bytes, out),
+        Q4_3 => legacy::q4_3(bytes, out),
+        Q5_0_V100 => legacy::q5_0(bytes, out),
+        Q5_1_V100 => legacy::q5_1(bytes, out),
+        Q8_0_V100 => legacy::q8_0(bytes, out),
     }
 }
 

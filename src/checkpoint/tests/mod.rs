@@ -30,7 +30,7 @@ fn refusal(bytes: &[u8]) -> Error {
 /// Shape and numbers of a tensor.
 fn read(checkpoint: &Checkpoint, name: &str) -> (Vec<usize>, Vec<f32>) {
     let tensor = checkpoint.tensor(name).unwrap();
-    (tensor.shape.to_vec(), tensor.to_f32().unwrap())
+    (tensor.shape.to_vec(), tensor.to_f32())
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {

@@ -70,10 +70,15 @@ fn each_version_has_its_own_formats() {
 }
 
 #[test]
-fn a_quantized_tensor_is_listed_but_not_read_as_floats() {
-    let bytes = file(101, &[tensor("head.weight", &[32, 2], 8, &[0; 48])]);
-    let checkpoint = open(&bytes).unwrap();
-    assert!(matches!(checkpoint.tensor("head.weight").unwrap().to_f32(), Err(Error::Unsupported { .. })));
+fn a_quantized_tensor_is_read_as_the_floats_it_stands_for() {
+    // Two rows of Q5_1: d = 0.5, m = -1, q = 0; and the same with q = 31 in the first number.
+    let zeros = [&[0x00, 0x38, 0x00, 0xbc][..], &[0; 20]].concat();
+    let mut one = zeros.clone();
+    (one[4], one[8]) = (1, 15);
+    let bytes = file(101, &[tensor("head.weight", &[32, 2], 8, &[zeros, one].concat())]);
+    let mut expected = vec![-1.0; 64];
+    expected[32] = 14.5;
+    assert_eq!(read(&open(&bytes).unwrap(), "head.weight"), (vec![2, 32], expected));
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Decoders of ggml's K-quants (`ggml-quants.c`): super-blocks of 256 numbers, divided into sub-blocks of 16 or 32
+//! whose scales, and minima, are themselves quantized.
+
+use super::blocks::{for_each_block, half_at};
+
+/// Numbers in a super-block.
+pub(super) const SUPER: usize = 256;
+
+/// `y = d * scale * q - dmin * min`, 2 bits a number; a scale byte holds the scale (low nibble) and the minimum of 16
+/// numbers.
+#[inline(always)]
+pub(super) fn q2_k(bytes: &[u8], out: &mut [f32]) {
+    for_each_block(bytes, out, |block: &[u8; 84], out: &mut [f32; SUPER]| {
+        let (scales, packed) = (&block[..16], &block[16..80]);
+        let (d, dmin) = (half_at(block, 80), half_at(block, 82));
+        for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let (half, shift, part) = (sub / 8, sub % 8 / 2 * 2, sub % 2);
+            let dl = d * f32::from(scales[sub] & 15);
+            let ml = dmin * f32::from(scales[sub] >> 4);
+            for (out, byte) in out.iter_mut().zip(&packed[32 * half + 16 * part..]) {
+                *out = dl * f32::from(byte >> shift & 3) - ml;
+            }
+        }
+    });
+}
+
+/// `y = d * (scale - 32) * q`, 3 bits a number: two packed like those of `q2_k`, the third in a mask, where a bit that
+/// is *not* set takes 4 away.
+#[inline(always)]
+pub(super) fn q3_k(bytes: &[u8], out: &mut [f32]) {
+    for_each_block(bytes, out, |block: &[u8; 110], out: &mut [f32; SUPER]| {
+        let (mask, packed) = (&block[..32], &block[32..96]);
+        let d = half_at(block, 108);
+        let scales = q3_k_scales(&block[96..108]);
+        for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let (half, shift, part) = (sub / 8, sub % 8 / 2 * 2, sub % 2);
+            let bit = 4 * half + shift / 2;
+            let dl = d * (i32::from(scales[sub]) - 32) as f32;
+            let packed = &packed[32 * half + 16 * part..];
+            for ((out, byte), mask) in out.iter_mut().zip(packed).zip(&mask[16 * part..]) {
+                let third = i32::from(mask >> bit & 1) << 2;
+                *out = dl * (i32::from(byte >> shift & 3) + third - 4) as f32;
+            }
+        }
+    });
+}
+
+/// The sixteen 6-bit scales of `q3_k`: four low bits in the first eight bytes' nibbles, two high ones in the last four.
+#[inline(always)]
+fn q3_k_scales(packed: &[u8]) -> [u8; 16] {
+    std::array::from_fn(|j| {
+        let low = packed[j % 8] >> (4 * (j / 8)) & 15;
+        let high = packed[8 + j % 4] >> (2 * (j / 4)) & 3;
+        low | high << 4
+    })
+}
+
+/// `y = d * scale * q - dmin * min`, 4 bits a number: of each 64 the first half in the low nibbles.
+#[inline(always)]
+pub(super) fn q4_k(bytes: &[u8], out: &mut [f32]) {
+    for_each_block(bytes, out, |block: &[u8; 144], out: &mut [f32; SUPER]| {
+        let (d, dmin) = (half_at(block, 0), half_at(block, 2));
+        for (sub, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let (scale, min) = scale_and_min(&block[4..16], sub);
+            let (dl, ml) = (d * f32::from(scale), dmin * f32::from(min));
+            let shift = sub % 2 * 4;
+            for (out, byte) in out.iter_mut().zip(&block[16 + 32 * (sub / 2)..]) {
+                *out = dl * f32::from(byte >> shift & 15) - ml;
+            }
+        }
+    });
+}
+
+/// As `q4_k`, with a fifth bit of number `l` of sub-block `s` in bit `s` of byte `l` of a mask.
+#[inline(always)]
+pub(super) fn q5_k(bytes: &[u8], out: &mut [f32]) {
+    for_each_block(bytes, out, |block: &[u8; 176], out: &mut [f32; SUPER]| {
+        let (d, dmin) = (half_at(block, 0), half_at(block, 2));
+        let mask = &block[16..48];
+        for (sub, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let (scale, min) = scale_and_min(&block[4..16], sub);
+            let (dl, ml) = (d * f32::from(scale), dmin * f32::from(min));
+            let shift = sub % 2 * 4;
+            for ((out, byte), mask) in out.iter_mut().zip(&block[48 + 32 * (sub / 2)..]).zip(mask) {
+                *out = dl * f32::from((byte >> shift & 15) | (mask >> sub & 1) << 4) - ml;
+            }
+        }
+    });
+}
+
+/// The 6-bit scale and minimum of a sub-block of `q4_k` and `q5_k`, out of their twelve bytes.
+#[inline(always)]
+fn scale_and_min(packed: &[u8], sub: usize) -> (u8, u8) {
+    if sub < 4 {
+        (packed[sub] & 63, packed[sub + 4] & 63)
+    } else {
+        let scale = packed[sub + 4] & 15 | packed[sub - 4] >> 6 << 4;
+        let min = packed[sub + 4] >> 4 | packed[sub] >> 6 << 4;
+        (scale, min)
+    }
+}
+
+/// `y = d * scale * (q - 32)`, 6 bits a number: four in nibbles, two in the bytes after them.
+#[inline(always)]
+pub(super) fn q6_k(bytes: &[u8], out: &mut [f32]) {
+    for_each_block(bytes, out, |block: &[u8; 210], out: &mut [f32; SUPER]| {
+        let d = half_at(block, 208);
+        for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            // Of each 128 numbers, the quarter tells which nibbles and which pairs of bits are theirs.
+            let (half, quarter, part) = (sub / 8, sub % 8 / 2, sub % 2);
+            let nibbles = &block[64 * half + 32 * (quarter % 2) + 16 * part..];
+            let pairs = &block[128 + 32 * half + 16 * part..];
+            let dl = d * f32::from(block[192 + sub] as i8);
+            for ((out, nibble), pair) in out.iter_mut().zip(nibbles).zip(pairs) {
+                let q = (nibble >> (quarter / 2 * 4) & 15) | (pair >> (2 * quarter) & 3) << 4;
+                *out = dl * (i32::from(q) - 32) as f32;
+            }
+        }
+    });
+}
