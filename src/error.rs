@@ -84,6 +84,16 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same error about a tensor, with the file that the tensor is in.
+    pub(crate) fn in_file(self, file: &Path) -> Self {
+        match self {
+            Self::Unsupported { subject, cause } => Self::unsupported(file.display(), format!("{subject} {cause}")),
+            other => other,
+        }
+    }
+}
+
 /// A cause may quote a file's own words, which may be anything: no control characters, nothing endless.
 fn one_line(cause: &str) -> String {
     const MAX_CHARS: usize = 600;

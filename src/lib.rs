@@ -23,6 +23,7 @@ pub mod chat;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod convert;
 mod error;
 pub mod eval;
 pub mod generate;

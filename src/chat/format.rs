@@ -62,6 +62,9 @@ const RAVEN: &str = "The following is a detailed conversation between Bob and hi
 impl ChatFormat {
     /// The format that suits a model, told by its vocabulary, generation, file name and chat template.
     pub fn detect(info: &ModelInfo) -> Self {
+        if let Some(said) = info.metadata.chat_format.as_deref().and_then(Self::known) {
+            return said;
+        }
         let template = info.metadata.chat_template.as_deref();
         Self::guess(info.config.n_vocab, info.config.generation == Generation::V7, &info.name, template)
     }

@@ -13,12 +13,12 @@
 //!   `-exp(x)` for RWKV-4, `exp(-exp(x))` (and `exp(x)`) for RWKV-5. RWKV-6's `time_decay` is as trained.
 
 mod bytes;
-mod gguf;
+pub(crate) mod gguf;
 mod mapped;
 mod names;
 mod pickle;
 mod pth;
-mod rwkvcpp;
+pub(crate) mod rwkvcpp;
 mod safetensors;
 
 use std::borrow::Cow;
@@ -27,7 +27,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::quant::{self, Format};
+pub(crate) use gguf::can_hold as gguf_can_hold;
 pub(crate) use mapped::Mapped;
+pub(crate) use names::{Architecture, RWKV7_MIXES};
+pub(crate) use rwkvcpp::Version as BinVersion;
 
 /// A file type that checkpoints come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +53,16 @@ pub struct Metadata {
     pub architecture: Option<String>,
     /// The bytes of each token id in order, where the file carries its vocabulary.
     pub vocabulary: Option<Vec<Vec<u8>>>,
+    /// The `tokenizer.json` that the file carries.
+    pub tokenizer_json: Option<String>,
     /// The chat template's name or text.
     pub chat_template: Option<String>,
+    /// The name of the chat format.
+    pub chat_format: Option<String>,
+    /// What the normalized embedding is rounded to.
+    pub embedding_precision: Option<Format>,
+    /// GGUF's `general.*` texts: name, author, licence and so on.
+    pub general: Vec<(String, String)>,
     /// Epsilon of the layer norms.
     pub layer_norm_eps: Option<f32>,
     /// Numbers in a head.
@@ -60,6 +71,12 @@ pub struct Metadata {
     pub rescale_every: Option<usize>,
     /// All plain key-value pairs, for a person to read.
     pub pairs: Vec<(String, String)>,
+}
+
+impl Metadata {
+    /// GGUF's keys of our own.
+    pub(crate) const CHAT_FORMAT: &str = "volary.chat_format";
+    pub(crate) const EMBEDDING_PRECISION: &str = "volary.embedding_precision";
 }
 
 /// A tensor's numbers and how to read them.

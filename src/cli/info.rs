@@ -119,7 +119,7 @@ fn kinds(info: &ModelInfo) -> BTreeMap<(String, Format), (usize, u64)> {
     kinds
 }
 
-fn file_type(file_type: FileType) -> &'static str {
+pub(super) fn file_type(file_type: FileType) -> &'static str {
     match file_type {
         FileType::Pth => "pth",
         FileType::Safetensors => "safetensors",
@@ -129,7 +129,7 @@ fn file_type(file_type: FileType) -> &'static str {
 }
 
 /// In the unit that leaves at most four digits before the point.
-fn readable(bytes: u64) -> String {
+pub(super) fn readable(bytes: u64) -> String {
     match bytes as f64 / 1024.0 {
         kib if kib < 1024.0 => format!("{kib:.2} KiB"),
         kib => format!("{:.2} MiB", kib / 1024.0),

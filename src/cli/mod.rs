@@ -4,6 +4,7 @@
 mod bench;
 mod chat;
 mod complete;
+mod convert;
 mod eval;
 mod info;
 mod json;
@@ -31,6 +32,7 @@ enum Command {
     Complete(complete::Arguments),
     Chat(chat::Arguments),
     Info(info::Arguments),
+    Convert(convert::Arguments),
     Eval(eval::Arguments),
     Tokenize(tokenize::Arguments),
     Bench(bench::Arguments),
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Complete(arguments) => complete::run(arguments),
         Command::Chat(arguments) => chat::run(arguments),
         Command::Info(arguments) => info::run(&arguments),
+        Command::Convert(arguments) => convert::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -42,12 +42,12 @@ impl ModelArguments {
         let progress = Some(terminal::progress_bar("Loading"));
         Model::open_with(
             self.model,
-            ModelOptions { threads, tokenizer, group_norm_eps, initial_state: state, progress },
+            ModelOptions { threads, tokenizer, group_norm_eps, initial_state: state, progress, ..Default::default() },
         )
     }
 }
 
-fn threads_of_environment() -> Result<Option<usize>> {
+pub(super) fn threads_of_environment() -> Result<Option<usize>> {
     let Some(value) = std::env::var_os(THREADS) else { return Ok(None) };
     let threads = value.to_str().and_then(|value| value.parse().ok());
     threads.map(Some).ok_or_else(|| Error::argument(THREADS, format!("is {value:?}; must be a number of threads")))

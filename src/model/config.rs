@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, FileType};
 use crate::error::{Error, Result};
+use crate::quant::Format;
 
 /// A generation of the RWKV architecture.
 #[allow(missing_docs, reason = "the names are the architecture's own")]
@@ -55,6 +56,10 @@ pub struct Config {
     pub layer_norm_eps: f32,
     /// Epsilon of the group norm after the recurrence. BlinkDL's models are trained with 64e-5.
     pub group_norm_eps: f32,
+    /// What the normalized embedding is rounded to; `None`: it is not. RWKV-4 to 6 were trained with it in the
+    /// checkpoint's own precision, and BlinkDL's package still computes it so when everything else is f32. A `.bin` says
+    /// nothing of the training, and the program it is made for does not round; nor does llama.cpp.
+    pub embedding_precision: Option<Format>,
     /// The residual stream is halved after every so many layers; 0: never. Only some RWKV-6 GGUF files ask for it.
     pub rescale_every: usize,
 }
@@ -90,6 +95,7 @@ impl Config {
             head_size,
             layer_norm_eps: checkpoint.metadata().layer_norm_eps.unwrap_or(1e-5),
             group_norm_eps: 64e-5,
+            embedding_precision: embedding_precision(checkpoint, generation),
             rescale_every: checkpoint.metadata().rescale_every.unwrap_or(0),
         })
     }
@@ -100,6 +106,13 @@ impl Config {
             Generation::V4 => 3 * self.n_embd,
             _ => self.n_embd * self.head_size,
         }
+    }
+}
+
+fn embedding_precision(checkpoint: &Checkpoint, generation: Generation) -> Option<Format> {
+    match checkpoint.file_type() {
+        FileType::Pth | FileType::Safetensors if generation < Generation::V7 => checkpoint.format("emb.weight"),
+        _ => checkpoint.metadata().embedding_precision,
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) struct Network {
     /// Some exports of RWKV-7 fold it into the embedding.
     ln0: Option<Norm>,
     /// What the normalized embedding is rounded to.
-    embedding_format: Format,
+    embedding_precision: Option<Format>,
     blocks: Vec<Block>,
     ln_out: Norm,
     head: Matrix,
@@ -93,8 +93,8 @@ impl Network {
         }
         let ln_out = loader.norm("ln_out", eps)?;
         let head = loader.matrix("head.weight", config.n_vocab, config.n_embd)?;
-        let embedding_format = loader.embedding_format();
-        Ok(Self { emb, ln0, embedding_format, blocks, ln_out, head, rescale_every: config.rescale_every })
+        let embedding_precision = config.embedding_precision;
+        Ok(Self { emb, ln0, embedding_precision, blocks, ln_out, head, rescale_every: config.rescale_every })
     }
 
     /// Runs every token of the batch, at most `chunk` of them in one pass, and returns each sequence's logits.
@@ -161,9 +161,9 @@ impl Network {
             self.emb.read_row(token as usize, kernels, row);
         }
         match &self.ln0 {
-            Some(ln0) => match self.embedding_format {
-                Format::F16 => x.normalized(ln0).map(|x| f16::from_f32(x).to_f32()),
-                Format::BF16 => x.normalized(ln0).map(|x| bf16::from_f32(x).to_f32()),
+            Some(ln0) => match self.embedding_precision {
+                Some(Format::F16) => x.normalized(ln0).map(|x| f16::from_f32(x).to_f32()),
+                Some(Format::BF16) => x.normalized(ln0).map(|x| bf16::from_f32(x).to_f32()),
                 _ => x.normalized(ln0),
             },
             None => x,

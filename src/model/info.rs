@@ -57,7 +57,7 @@ impl ModelInfo {
         Ok(Self::new(&checkpoint, config, tokenizer.as_ref()))
     }
 
-    pub(super) fn new(checkpoint: &Checkpoint, config: Config, tokenizer: Option<&Tokenizer>) -> Self {
+    pub(crate) fn new(checkpoint: &Checkpoint, config: Config, tokenizer: Option<&Tokenizer>) -> Self {
         let tensors = checkpoint.tensors().map(|(name, shape, format)| TensorInfo {
             name: name.to_string(),
             shape: shape.to_vec(),
@@ -71,7 +71,7 @@ impl ModelInfo {
             file_size: checkpoint.file_size(),
             config,
             tokenizer: tokenizer.map(|tokenizer| tokenizer.name().to_string()),
-            metadata: Metadata { vocabulary: None, ..checkpoint.metadata().clone() },
+            metadata: Metadata { vocabulary: None, tokenizer_json: None, ..checkpoint.metadata().clone() },
             tensors: tensors.collect(),
         }
     }

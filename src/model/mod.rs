@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
+use crate::convert::{Plan, Quantization};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Kernels};
 use crate::pool::Pool;
@@ -47,6 +48,8 @@ pub struct ModelOptions {
     /// Epsilon of the group norm of RWKV-5 to 7; `None`: 64e-5, as BlinkDL trains them. rwkv.cpp's test models of
     /// RWKV-5 need 1e-5.
     pub group_norm_eps: Option<f32>,
+    /// Number formats to bring the weights to while they are loaded.
+    pub quantization: Option<Quantization>,
     /// A file of tuned initial states (`blocks.N.att.time_state`).
     pub initial_state: Option<PathBuf>,
     /// Told of the loading's progress.
@@ -104,6 +107,9 @@ impl Model {
         let tokenizer = choose_tokenizer(&checkpoint, &config, options.tokenizer.as_deref())?;
 
         let mut loader = Loader::new(&checkpoint, &config, kernels, &pool, options.progress.as_deref());
+        if let Some(quantization) = &options.quantization {
+            loader.quantize(Plan::new(&checkpoint, None, quantization)?, quantization.encoder);
+        }
         let network = Network::load(&mut loader)?;
         let (resident_bytes, fingerprint) = loader.finish();
 
@@ -248,12 +254,21 @@ impl std::fmt::Debug for Model {
 
 /// The tokenizer given, else the file's own, else the one that the vocabulary's size tells, else one that lies beside
 /// the model. `None` if there is none of these: such a model still runs on token ids.
-fn choose_tokenizer(checkpoint: &Checkpoint, config: &Config, given: Option<&Path>) -> Result<Option<Tokenizer>> {
+pub(crate) fn choose_tokenizer(
+    checkpoint: &Checkpoint,
+    config: &Config,
+    given: Option<&Path>,
+) -> Result<Option<Tokenizer>> {
     const BESIDE: [&str; 3] = ["tokenizer.json", "20B_tokenizer.json", "rwkv_vocab_v20230424.txt"];
     let n_vocab = config.n_vocab;
     let model = checkpoint.path().display().to_string();
     if let Some(path) = given {
         let tokenizer = Tokenizer::open(path)?;
+        tokenizer.check_fits(n_vocab, &model)?;
+        return Ok(Some(tokenizer));
+    }
+    if let Some(json) = &checkpoint.metadata().tokenizer_json {
+        let tokenizer = Tokenizer::from_json(json.as_bytes(), checkpoint.path())?;
         tokenizer.check_fits(n_vocab, &model)?;
         return Ok(Some(tokenizer));
     }

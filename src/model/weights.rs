@@ -3,12 +3,13 @@
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Progress;
-use super::config::{Config, Generation};
-use crate::checkpoint::{Checkpoint, FileType, Tensor};
+use super::config::Config;
+use crate::checkpoint::{Checkpoint, Tensor};
+use crate::convert::{Plan, recode};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernels, Matrix, Norm};
 use crate::pool::Pool;
-use crate::quant::Format;
+use crate::quant::Encoder;
 
 /// Loads one model's tensors.
 pub(crate) struct Loader<'a> {
@@ -17,6 +18,8 @@ pub(crate) struct Loader<'a> {
     kernels: &'a Kernels,
     pool: &'a Pool,
     progress: Option<&'a Progress>,
+    /// The formats that the matrices are brought to.
+    plan: Option<(Plan, Encoder)>,
     /// The layer whose tensors `att` and `ffn` name.
     pub layer: usize,
     loaded: usize,
@@ -40,12 +43,18 @@ impl<'a> Loader<'a> {
             kernels,
             pool,
             progress,
+            plan: None,
             layer: 0,
             loaded: 0,
             total: sizes.sum::<usize>().max(1),
             resident: 0,
             fingerprint: Xxh3::new(),
         }
+    }
+
+    /// Brings the matrices to other formats from here on.
+    pub fn quantize(&mut self, plan: Plan, encoder: Encoder) {
+        self.plan = Some((plan, encoder));
     }
 
     /// Bytes that the loaded weights take in memory, and what tells them from other weights: samples of every matrix
@@ -66,17 +75,6 @@ impl<'a> Loader<'a> {
 
     pub fn contains(&self, name: &str) -> bool {
         self.checkpoint.contains(name)
-    }
-
-    /// The precision that the normalized embedding has. RWKV-4 to 6 were trained with it in the checkpoint's own, and
-    /// BlinkDL's package still computes it so when everything else is f32. Converted files (.bin, GGUF) say nothing of
-    /// the training, and the programs they are made for do not round.
-    pub fn embedding_format(&self) -> Format {
-        let is_as_trained = matches!(self.checkpoint.file_type(), FileType::Pth | FileType::Safetensors);
-        match self.checkpoint.tensor("emb.weight") {
-            Ok(emb) if is_as_trained && self.config.generation < Generation::V7 => emb.format,
-            _ => Format::F32,
-        }
     }
 
     /// Rows of a matrix whose size nothing else tells: the rank of a low-rank pair.
@@ -148,7 +146,16 @@ impl<'a> Loader<'a> {
     }
 
     fn take(&mut self, tensor: &Tensor<'_>) -> Result<Matrix> {
-        let matrix = Matrix::new(tensor, self.pool)?;
+        let matrix = match &self.plan {
+            None => Matrix::new(tensor, self.pool)?,
+            Some((plan, encoder)) => {
+                let (format, mut data) = (plan.format(tensor.name), Vec::new());
+                let mut append = |bytes: &[u8]| Ok(data.extend_from_slice(bytes));
+                recode(tensor, format, *encoder, 1.0, self.pool, &mut append)
+                    .map_err(|error| error.in_file(self.checkpoint.path()))?;
+                Matrix::new(&Tensor { format, data: data.into(), ..*tensor }, self.pool)?
+            }
+        };
         let &[rows, cols] = tensor.shape else { return Ok(matrix) };
         let mut row = vec![0.0; cols];
         for i in [0, rows / 2, rows - 1] {

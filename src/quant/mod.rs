@@ -71,6 +71,10 @@ const LAYOUTS: [(Format, &str, usize, usize); 22] = [
     (Q8_0_V100, "Q8_0 (version 100)", 32, 36),
 ];
 
+/// Formats that version 100 lays out in its own way.
+const COUNTERPARTS: [(Format, Format); 5] =
+    [(Q4_0, Q4_0_V100), (Q4_1, Q4_1_V100), (Q5_0, Q5_0_V100), (Q5_1, Q5_1_V100), (Q8_0, Q8_0_V100)];
+
 impl Format {
     /// Every format.
     pub const ALL: [Self; LAYOUTS.len()] = {
@@ -103,8 +107,12 @@ impl Format {
             "BFLOAT16" => "BF16",
             name => name,
         };
-        let typed = |format: Self| format.name().replace(" (version 100)", "_V100");
-        Self::ALL.into_iter().find(|&format| typed(format) == name)
+        Self::ALL.into_iter().find(|format| format.typed_name() == name)
+    }
+
+    /// The name by which [`named`](Self::named) knows it.
+    pub fn typed_name(self) -> String {
+        self.name().replace(" (version 100)", "_V100")
     }
 
     /// Numbers in one block; 1 for the float formats. A row's length must be a multiple of it.
@@ -120,6 +128,16 @@ impl Format {
     /// Whether each number stands for itself (`F32`, `F16`, `BF16`) rather than sharing a scale with its block.
     pub fn is_float(self) -> bool {
         matches!(self, F32 | F16 | BF16)
+    }
+
+    /// The layout of version 100 that goes by the same name.
+    pub(crate) fn of_version_100(self) -> Option<Self> {
+        COUNTERPARTS.iter().find(|(modern, _)| *modern == self).map(|&(_, old)| old)
+    }
+
+    /// The layout of today that goes by the same name, for one of version 100.
+    pub(crate) fn modern(self) -> Option<Self> {
+        COUNTERPARTS.iter().find(|(_, old)| *old == self).map(|&(modern, _)| modern)
     }
 
     /// Bytes that a tensor of this shape (row-major, outermost dimension first) takes.

@@ -95,11 +95,29 @@ impl Tokenizer {
             return Ok(Self::greedy(vocabulary_file::parse(&bytes, path)?));
         }
         if bytes.trim_ascii_start().starts_with(b"{") {
-            let (tokenizer, tokens) = hugging_face::parse(&bytes, path)?;
-            return Ok(Self::new("hugging-face", tokens, Encoder::HuggingFace(Box::new(tokenizer))));
+            return Self::from_json(&bytes, path);
         }
         let what = if bytes.is_empty() { "is empty" } else { "is no tokenizer" };
         Err(Error::format(path, format!("{what}; give it a tokenizer.json or rwkv_vocab_v20230424.txt")))
+    }
+
+    /// The tokenizer of a `tokenizer.json`; `path` is for messages.
+    pub(crate) fn from_json(json: &[u8], path: &Path) -> Result<Self> {
+        let (tokenizer, tokens) = hugging_face::parse(json, path)?;
+        Ok(Self::new("hugging-face", tokens, Encoder::HuggingFace(Box::new(tokenizer))))
+    }
+
+    /// The `tokenizer.json` of a `hugging-face` tokenizer.
+    pub(crate) fn to_json(&self) -> Option<String> {
+        match &self.0.encoder {
+            Encoder::HuggingFace(tokenizer) => tokenizer.to_string(false).ok(),
+            Encoder::Bytes | Encoder::Greedy(_) => None,
+        }
+    }
+
+    /// The bytes of each token by id; none for control tokens.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.tokens.iter()
     }
 
     /// A vocabulary that matches greedily, the index being the id: that of a GGUF file. An empty token stands for no
@@ -119,6 +137,9 @@ impl Tokenizer {
         let begins_as_world = world.0.tokens.iter().eq(tokens.iter().take(n_world));
         if begins_as_world && tokens.iter().skip(n_world).all(<[u8]>::is_empty) {
             return world;
+        }
+        if tokens.iter().eq((0..=u8::MAX).map(|byte| [byte])) {
+            return Self::bytes();
         }
         let trie = Trie::over(&tokens);
         Self::new("vocabulary", tokens, Encoder::Greedy(trie))

@@ -1,11 +1,13 @@
-//! llama.cpp's GGUF, versions 2 and 3 (ggml's `docs/gguf.md`): key-value pairs, a table of tensors, aligned data.
+//! Reading GGUF.
 
-use super::bytes::Bytes;
-use super::{Contents, Mapped, Metadata, Stored};
+use super::super::bytes::Bytes;
+use super::super::names::Architecture;
+use super::super::{Contents, Mapped, Metadata, Stored};
+use super::{INT32, TEXT, TYPES};
 use crate::error::Result;
 use crate::quant::Format;
 
-pub(super) fn read(file: Mapped) -> Result<Contents> {
+pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
     /// The smallest a tensor's entry and a pair can be: a name's length, and the fields after it.
     const TENSOR_ENTRY: usize = 8 + 4 + 4 + 8;
     const PAIR: usize = 8 + 4 + 1;
@@ -62,39 +64,13 @@ fn tensor(bytes: &mut Bytes<'_>) -> Result<Stored> {
         return Err(bytes.error(format!("gives {name} the shape {shape:?}; it is damaged")));
     }
     let type_id = bytes.u32()?;
-    let Some(format) = format(type_id) else {
+    let Some(&(_, format)) = TYPES.iter().find(|(id, _)| *id == type_id) else {
         return Err(bytes.unsupported(format!("holds {name} in ggml's data type {type_id}, which is not supported")));
     };
     let offset = bytes.u64()?;
     let offset = usize::try_from(offset).map_err(|_| bytes.truncated())?;
     Ok(Stored { name, shape, strides: None, format, file: 0, offset, elementwise: None })
 }
-
-/// ggml's tensor types by number.
-fn format(type_id: u32) -> Option<Format> {
-    use Format::*;
-    Some(match type_id {
-        0 => F32,
-        1 => F16,
-        2 => Q4_0,
-        3 => Q4_1,
-        6 => Q5_0,
-        7 => Q5_1,
-        8 => Q8_0,
-        10 => Q2_K,
-        11 => Q3_K,
-        12 => Q4_K,
-        13 => Q5_K,
-        14 => Q6_K,
-        20 => IQ4_NL,
-        30 => BF16,
-        _ => return None,
-    })
-}
-
-/// Kinds of values by number, where we ask for them.
-const INT32: u32 = 5;
-const TEXT: u32 = 8;
 
 /// A value where it stands in the file. A list is read through once when it is found, and its items again when they
 /// are wanted: a list of bytes would take many times the file's size as values.
@@ -191,14 +167,14 @@ impl<'a> Pairs<'a> {
 
     fn metadata(&self, bytes: &Bytes<'_>) -> Result<Metadata> {
         let architecture = match self.text("general.architecture") {
-            Some(architecture @ ("rwkv6" | "rwkv7")) => architecture,
+            Some(architecture) if Architecture::named(architecture).is_some() => architecture,
             Some(architecture @ ("rwkv6qwen2" | "arwkv7")) => {
                 let cause = "RWKV in a transformer's frame is not supported, rwkv6 and rwkv7 are";
                 return Err(bytes.unsupported(format!("is of the architecture {architecture}; {cause}")));
             }
             Some(other) => {
                 let cause =
-                    format!("is of the architecture {}, no RWKV; rwkv6 and rwkv7 are supported", shortened(other));
+                    format!("is of the architecture {}, no RWKV; rwkv4 to rwkv7 are supported", shortened(other));
                 return Err(bytes.unsupported(cause));
             }
             None => return Err(bytes.error("does not name its architecture; it is damaged")),
@@ -214,12 +190,21 @@ impl<'a> Pairs<'a> {
         Ok(Metadata {
             architecture: Some(architecture.to_string()),
             vocabulary: self.vocabulary()?,
+            tokenizer_json: self.text("tokenizer.huggingface.json").map(str::to_string),
             chat_template: self.text("tokenizer.chat_template").map(str::to_string),
+            chat_format: self.text(Metadata::CHAT_FORMAT).map(str::to_string),
+            embedding_precision: self.text(Metadata::EMBEDDING_PRECISION).and_then(Format::named),
+            general: self.general(),
             layer_norm_eps,
             head_size: own("wkv.head_size").map(|size| size as usize),
             rescale_every: own("rescale_every_n_layers").map(|n| n as usize),
             pairs: self.0.iter().map(|(key, value)| (key.to_string(), value.shown())).collect(),
         })
+    }
+
+    fn general(&self) -> Vec<(String, String)> {
+        let keys = self.0.iter().map(|(key, _)| *key).filter(|key| key.starts_with("general."));
+        keys.filter_map(|key| Some((key.to_string(), self.text(key)?.to_string()))).collect()
     }
 
     /// The bytes of each token of llama.cpp's `rwkv` tokenizer. Unknown, control and unused tokens are empty: they

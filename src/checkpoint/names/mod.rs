@@ -2,15 +2,20 @@
 //!
 //! Two steps: every name becomes BlinkDL's, then shapes and numbers become those that the module above defines.
 
+mod gguf;
+
 use super::{FileType, Metadata, Stored};
+
+pub(crate) use gguf::Architecture;
 
 /// The canonical tensors of a file. Names that no ecosystem knows pass unchanged: the model decides about them.
 /// Each tensor has been found to lie inside its file.
 pub(super) fn canonical(stored: Vec<Stored>, file_type: FileType, metadata: &Metadata) -> Vec<Stored> {
     let (mut named, is_as_trained) = match file_type {
         FileType::Gguf => {
-            let is_v6 = metadata.architecture.as_deref() == Some("rwkv6");
-            (stored.into_iter().flat_map(|tensor| from_gguf(tensor, is_v6)).collect(), false)
+            let architecture = metadata.architecture.as_deref().and_then(Architecture::named);
+            let architecture = architecture.unwrap_or(Architecture::Rwkv7);
+            (stored.into_iter().flat_map(|tensor| gguf::canonical(tensor, architecture)).collect(), false)
         }
         FileType::RwkvCpp => (stored.into_iter().flat_map(from_rwkvcpp).collect(), false),
         FileType::Pth | FileType::Safetensors => {
@@ -29,6 +34,9 @@ pub(super) fn canonical(stored: Vec<Stored>, file_type: FileType, metadata: &Met
     }
     named.into_iter().map(|tensor| with_canonical_shape(tensor, generation, metadata.head_size)).collect()
 }
+
+/// RWKV-7's mixes, in the order in which every ecosystem fuses them.
+pub(crate) const RWKV7_MIXES: [&str; 6] = ["r", "w", "k", "v", "a", "g"];
 
 /// DeepSpeed and RWKV-PEFT put prefixes before every name.
 fn without_prefix(mut stored: Vec<Stored>) -> Vec<Stored> {
@@ -103,66 +111,16 @@ fn from_fla(mut tensor: Stored) -> Vec<Stored> {
     }
     tensor.name = format!("blocks.{layer}.{name}");
     // Older exports keep the six mixes in one tensor.
-    split_fused(tensor, "att.x_x", "att.x_", ["r", "w", "k", "v", "a", "g"])
+    split_fused(tensor, "att.x_x", "att.x_", &RWKV7_MIXES)
 }
 
 /// rwkv.cpp's names are BlinkDL's; matrices are `[out, in]`, decays ready for use, and RWKV-7's mixes fused.
 fn from_rwkvcpp(tensor: Stored) -> Vec<Stored> {
-    split_fused(tensor, "att.x_rwkvag", "att.x_", ["r", "w", "k", "v", "a", "g"])
+    split_fused(tensor, "att.x_rwkvag", "att.x_", &RWKV7_MIXES)
 }
 
-/// llama.cpp's names (`gguf-py`'s `tensor_mapping.py`) for rwkv6 and rwkv7; every matrix is `[out, in]`.
-fn from_gguf(mut tensor: Stored, is_v6: bool) -> Vec<Stored> {
-    let Some((layer, rest)) = in_layer(&tensor.name, "blk.") else {
-        const RENAMED: [(&str, &str); 4] = [
-            ("token_embd_norm.", "blocks.0.ln0."),
-            ("token_embd.", "emb."),
-            ("output_norm.", "ln_out."),
-            ("output.", "head."),
-        ];
-        if let Some((theirs, ours)) = RENAMED.iter().find(|(theirs, _)| tensor.name.starts_with(theirs)) {
-            tensor.name = format!("{ours}{}", &tensor.name[theirs.len()..]);
-        }
-        return vec![tensor];
-    };
-    const RENAMED: [(&str, &str); 12] = [
-        ("attn_norm.", "ln1."),
-        ("attn_norm_2.", "ln2."),
-        ("time_mix_ln.", "att.ln_x."),
-        ("time_mix_key.", "att.key."),
-        ("time_mix_value.", "att.value."),
-        ("time_mix_receptance.", "att.receptance."),
-        ("time_mix_gate.", "att.gate."),
-        ("time_mix_output.", "att.output."),
-        ("channel_mix_key.", "ffn.key."),
-        ("channel_mix_value.", "ffn.value."),
-        ("channel_mix_receptance.", "ffn.receptance."),
-        ("time_mix_first.weight", "att.time_faaaa"),
-    ];
-    let bare = rest.strip_suffix(".weight").unwrap_or(rest);
-    let name = if let Some((theirs, ours)) = RENAMED.iter().find(|(theirs, _)| rest.starts_with(theirs)) {
-        format!("{ours}{}", &rest[theirs.len()..])
-    } else if let Some(part) = bare.strip_prefix("channel_mix_lerp_") {
-        format!("ffn.{}{part}", if is_v6 { "time_maa_" } else { "x_" })
-    } else if let Some(part) = bare.strip_prefix("time_mix_lerp_") {
-        format!("att.{}{part}", if is_v6 { "time_maa_" } else { "x_" })
-    } else if let Some(part @ ("decay" | "decay_w1" | "decay_w2")) = bare.strip_prefix("time_mix_") {
-        format!("att.time_{part}")
-    } else if let Some(part) = bare.strip_prefix("time_mix_") {
-        format!("att.{}{part}", if is_v6 { "time_maa_" } else { "" })
-    } else {
-        rest.to_string()
-    };
-    tensor.name = format!("blocks.{layer}.{name}");
-    if is_v6 {
-        split_fused(tensor, "att.time_maa_fused", "att.time_maa_", ["w", "k", "v", "r", "g"])
-    } else {
-        split_fused(tensor, "att.x_fused", "att.x_", ["r", "w", "k", "v", "a", "g"])
-    }
-}
-
-/// Splits a tensor `[COUNT, ...]` of this name into its parts. Rows are contiguous, so a part is an offset.
-fn split_fused<const COUNT: usize>(tensor: Stored, fused: &str, prefix: &str, parts: [&str; COUNT]) -> Vec<Stored> {
+/// Splits a tensor of this name, `[parts, ...]`, into its parts. Rows are contiguous, so a part is an offset.
+fn split_fused(tensor: Stored, fused: &str, prefix: &str, parts: &[&str]) -> Vec<Stored> {
     let Some(stem) = tensor.name.strip_suffix(fused).map(str::to_string) else {
         return vec![tensor];
     };
@@ -170,7 +128,7 @@ fn split_fused<const COUNT: usize>(tensor: Stored, fused: &str, prefix: &str, pa
         return vec![tensor];
     };
     // The model will miss the parts by name. So it will those of a tensor whose parts are not whole rows.
-    let (true, None, Some(size)) = (count == COUNT, &tensor.strides, tensor.format.size_of(shape)) else {
+    let (true, None, Some(size)) = (count == parts.len(), &tensor.strides, tensor.format.size_of(shape)) else {
         return vec![tensor];
     };
     let part = |(i, part)| Stored {
@@ -179,7 +137,7 @@ fn split_fused<const COUNT: usize>(tensor: Stored, fused: &str, prefix: &str, pa
         offset: tensor.offset + i * size,
         ..tensor.clone()
     };
-    parts.into_iter().enumerate().map(part).collect()
+    parts.iter().enumerate().map(part).collect()
 }
 
 /// The generations, as far as names and shapes mean different things in them.
@@ -252,6 +210,8 @@ fn with_canonical_shape(mut tensor: Stored, generation: Generation, head_size: O
         "time_faaaa" | "r_k" => true,
         _ => false,
     };
+    // Only llama.cpp's files say the head size; RWKV-5's decay may have one number a head.
+    let head_size = head_size.filter(|_| generation != Generation::V5);
     let is_decay = name == "time_decay";
     if is_per_head {
         while let &[_, .., 1] = &tensor.shape[..] {

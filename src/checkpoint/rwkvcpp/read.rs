@@ -1,12 +1,12 @@
-//! rwkv.cpp's `.bin`, versions 100 and 101 (its `docs/FILE_FORMAT.md`): a header of six numbers, then tensors to the
-//! end of the file, each with its own small header and nothing between them.
+//! Reading rwkv.cpp's `.bin`.
 
-use super::bytes::Bytes;
-use super::{Contents, Mapped, Metadata, Stored};
+use super::super::bytes::Bytes;
+use super::super::{Contents, Mapped, Metadata, Stored};
+use super::TYPES;
 use crate::error::{Error, Result};
 use crate::quant::Format;
 
-pub(super) fn read(file: Mapped) -> Result<Contents> {
+pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
     let path = file.path().to_path_buf();
     let mut bytes = Bytes::new(file.bytes(), &path);
     let [_magic, version, n_vocab, n_embd, n_layer, data_type] = header(&mut bytes)?;
@@ -67,30 +67,6 @@ fn tensor(bytes: &mut Bytes<'_>, version: u32) -> Result<Stored> {
     Ok(Stored { name, shape, strides: None, format, file: 0, offset, elementwise: None })
 }
 
-/// The data types by number. Version 100 packs nibbles in another order than 101, and has formats of its own.
 fn format(type_id: u32, version: u32) -> Option<Format> {
-    use Format::*;
-    Some(match (type_id, version) {
-        (0, _) => F32,
-        (1, _) => F16,
-        (2, 100) => Q4_0_V100,
-        (3, 100) => Q4_1_V100,
-        (4, 100) => Q4_1_O,
-        (5, 100) => Q4_2,
-        (6, 100) => Q4_3,
-        (7, 100) => Q5_0_V100,
-        (8, 100) => Q5_1_V100,
-        (9, 100) => Q8_0_V100,
-        (2, 101) => Q4_0,
-        (3, 101) => Q4_1,
-        (7, 101) => Q5_0,
-        (8, 101) => Q5_1,
-        (9, 101) => Q8_0,
-        (11, 101) => Q2_K,
-        (12, 101) => Q3_K,
-        (13, 101) => Q4_K,
-        (14, 101) => Q5_K,
-        (15, 101) => Q6_K,
-        _ => return None,
-    })
+    TYPES.iter().find(|&&(of, id, _)| (of, id) == (version, type_id)).map(|&(.., format)| format)
 }

@@ -1,0 +1,155 @@
+//! `volary convert`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::options::threads_of_environment;
+use super::{Outcome, json, terminal};
+use crate::convert::{ConvertOptions, ConvertReport, Policy, Quantization, convert};
+use crate::error::{Error, Result};
+use crate::quant::{Encoder, Format};
+
+/// Convert a model to .gguf or rwkv.cpp's .bin, quantizing on the way
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The model: a .pth, .safetensors, rwkv.cpp .bin or GGUF file
+    source: PathBuf,
+    /// The file to write, .gguf or .bin
+    target: PathBuf,
+    #[command(flatten)]
+    quantization: QuantizationArguments,
+    /// Version of a .bin: 100 (tools of April 2023) or 101 [default: 101]
+    #[arg(long, value_name = "N")]
+    file_version: Option<u32>,
+    /// Embed this tokenizer in a .gguf, in place of the model's own
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Threads to encode with [default: VOLARY_THREADS, else one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which number formats.
+#[derive(Args)]
+pub(super) struct QuantizationArguments {
+    /// Number format: F32, F16, BF16, Q8_0, Q5_1, Q4_K… [default: that of each tensor]
+    #[arg(long = "type", short = 't', value_name = "T", value_parser = format)]
+    format: Option<Format>,
+    /// How blocks are chosen: searched for less error, or bit for bit as rwkv.cpp and ggml do
+    #[arg(long, value_enum, default_value_t = EncoderName::Search)]
+    encoder: EncoderName,
+    /// Which tensors get the format, and what the others get [default: default; rwkvcpp for a .bin]
+    #[arg(long, value_enum)]
+    policy: Option<PolicyName>,
+    /// Format of the tensors whose names match a pattern, in which * stands for any characters; may be given several times
+    #[arg(long, value_name = "PATTERN=T", value_parser = tensor_type)]
+    tensor_type: Vec<(String, Format)>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum EncoderName {
+    Search,
+    Reference,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum PolicyName {
+    Default,
+    Rwkvcpp,
+    Llamacpp,
+}
+
+impl EncoderName {
+    pub fn encoder(self) -> Encoder {
+        match self {
+            Self::Search => Encoder::Search,
+            Self::Reference => Encoder::Reference,
+        }
+    }
+}
+
+impl PolicyName {
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Default => Policy::Default,
+            Self::Rwkvcpp => Policy::RwkvCpp,
+            Self::Llamacpp => Policy::LlamaCpp,
+        }
+    }
+}
+
+impl QuantizationArguments {
+    pub fn quantization(self) -> Quantization {
+        Quantization {
+            format: self.format,
+            encoder: self.encoder.encoder(),
+            policy: self.policy.map(PolicyName::policy),
+            tensor_formats: self.tensor_type,
+        }
+    }
+}
+
+/// A number format, or a file type of llama.cpp that means one: sizes make no difference for RWKV.
+pub(super) fn format(name: &str) -> Result<Format> {
+    let base =
+        ["_S", "_M", "_L"].iter().find_map(|size| name.to_ascii_uppercase().strip_suffix(size).map(str::to_string));
+    let k_quant = base.filter(|base| base.ends_with("_K"));
+    Format::named(k_quant.as_deref().unwrap_or(name)).ok_or_else(|| {
+        let names = Format::ALL.map(|format| format.typed_name()).join(", ");
+        Error::argument("type", format!("{name} is unknown; choose {names}"))
+    })
+}
+
+fn tensor_type(text: &str) -> Result<(String, Format)> {
+    let (pattern, name) = text
+        .split_once('=')
+        .ok_or_else(|| Error::argument("tensor_type", format!("{text} is not of the form PATTERN=TYPE")))?;
+    Ok((pattern.to_string(), format(name)?))
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let Arguments { source, target, quantization, file_version, tokenizer, threads, json } = arguments;
+    let options = ConvertOptions {
+        quantization: quantization.quantization(),
+        file_version,
+        tokenizer,
+        threads: threads.map_or_else(threads_of_environment, |threads| Ok(Some(threads)))?,
+        progress: Some(terminal::progress_bar("Converting")),
+    };
+    let report = convert(&source, &target, &options)?;
+    show(&report, &target, json)
+}
+
+/// Says what was written.
+pub(super) fn show(report: &ConvertReport, target: &std::path::Path, json: bool) -> Outcome {
+    if json {
+        let formats: Vec<_> = (report.formats.iter())
+            .map(|(format, (count, bytes))| json!({ "format": format.name(), "tensors": count, "bytes": bytes }))
+            .collect();
+        return json::print(&json!({
+            "path": target,
+            "file_type": super::info::file_type(report.file_type),
+            "source_size": report.source_size,
+            "file_size": report.file_size,
+            "formats": formats,
+            "refitted": report.refitted,
+        }));
+    }
+    let mut out = std::io::stdout().lock();
+    let [before, after] = [report.source_size, report.file_size].map(super::info::readable);
+    writeln!(out, "{}: {after}, from {before}", target.display())?;
+    for (format, (count, bytes)) in &report.formats {
+        writeln!(out, "  {format:<20} {count:>5} tensors  {:>12}", super::info::readable(*bytes))?;
+    }
+    if let Some(first) = report.refitted.first() {
+        let count = report.refitted.len();
+        writeln!(out, "{count} tensors got a finer format: their rows do not divide into its blocks ({first}, …)")?;
+    }
+    Ok(())
+}
