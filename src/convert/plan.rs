@@ -16,7 +16,7 @@ pub struct Quantization {
     pub encoder: Encoder,
     /// Which tensors get `format`, and what the others get. `None`: `RwkvCpp` in a `.bin`, `Default` elsewhere.
     pub policy: Option<Policy>,
-    /// Formats of single tensors, by pattern: canonical names with `*` for any characters. The last that matches wins.
+    /// Formats of single matrices, by pattern: canonical names with `*` for any characters. The last that matches wins.
     pub tensor_formats: Vec<(String, Format)>,
 }
 
@@ -88,10 +88,11 @@ impl Plan {
         let format = requested(container, format)?;
         let mut matched = false;
         for (name, shape, _) in checkpoint.tensors().filter(|(name, ..)| matches(pattern, name)) {
-            matched = true;
-            if Role::of(name) == Role::Vector && format != Format::F32 {
-                return refuse(format!("names {name}, which is no matrix: it stays F32"));
+            // Vectors stay F32, which is what `*` must mean too.
+            if Role::of(name) == Role::Vector {
+                continue;
             }
+            matched = true;
             let row = shape.last().copied().unwrap_or(1);
             if !row.is_multiple_of(format.block_len()) {
                 let len = format.block_len();
@@ -103,7 +104,7 @@ impl Plan {
         match matched {
             true => Ok(()),
             false => {
-                refuse("names no tensor; `volary info --tensors` lists them, and * stands for any characters".into())
+                refuse("names no matrix; `volary info --tensors` lists them, and * stands for any characters".into())
             }
         }
     }

@@ -40,3 +40,11 @@ pub fn distance(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| if (a - b).is_nan() { f32::INFINITY } else { (a - b).abs() }).fold(0.0, f32::max)
 }
+
+/// The root mean square of the differences, as a share of the expected numbers' own.
+pub fn relative_rms(got: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(got.len(), expected.len());
+    let squares = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| f64::from(x).powi(2)).sum::<f64>();
+    let off = squares(&mut got.iter().zip(expected).map(|(a, b)| a - b));
+    (off / squares(&mut expected.iter().copied())).sqrt() as f32
+}
