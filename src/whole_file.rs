@@ -1,8 +1,10 @@
-//! Opening files that may be anything; small ones read and written whole.
+//! Opening files that may be anything; files that appear under their name only when they are whole.
 
 use std::fs::{File, Permissions};
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -36,17 +38,81 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
 
 /// Writes a file so that its name holds either the old content or the whole new one, whatever happens meanwhile.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |source| Error::io(path, source);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = new_beside(folder).map_err(fail)?;
-    temporary.write_all(bytes).map_err(fail)?;
-    temporary.as_file().sync_all().map_err(fail)?;
-    temporary.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
+    let mut file = Replacement::create(path)?;
+    file.write_all(bytes).map_err(|source| Error::io(path, source))?;
+    file.commit()
+}
+
+/// A file that is being written beside the one whose place it takes at [`commit`](Self::commit). Until then the name
+/// holds what it held before; dropped without a commit, it leaves nothing behind.
+///
+/// Buffered: what is written in small pieces reaches the disk in large ones.
+pub(crate) struct Replacement {
+    path: PathBuf,
+    temporary: BufWriter<NamedTempFile>,
+}
+
+impl Replacement {
+    /// Begins a file that will be called `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if its folder cannot be written to, or `path` is a directory; [`Error::Format`] if it is something
+    /// that a rename would destroy, such as a device.
+    pub fn create(path: &Path) -> Result<Self> {
+        const BUFFER: usize = 1 << 20;
+        let fail = |source| Error::io(path, source);
+        let mut target = path.to_path_buf();
+        match std::fs::metadata(path) {
+            Ok(kind) if kind.is_dir() => return Err(fail(io::ErrorKind::IsADirectory.into())),
+            Ok(kind) if !kind.is_file() => return Err(Error::format(path, "is not a regular file; name a file on disk")),
+            // The file that a link points to is the one to replace.
+            Ok(_) => target = std::fs::canonicalize(path).map_err(fail)?,
+            Err(_) => {}
+        }
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = BufWriter::with_capacity(BUFFER, new_beside(folder).map_err(fail)?);
+        Ok(Self { path: target, temporary })
+    }
+
+    /// Gives the file its name, once its content is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the name then holds what it held before.
+    pub fn commit(self) -> Result<()> {
+        let Self { path, temporary } = self;
+        let fail = |source| Error::io(&path, source);
+        let temporary = temporary.into_inner().map_err(|e| fail(e.into_error()))?;
+        temporary.as_file().sync_all().map_err(fail)?;
+        temporary.persist(&path).map_err(|e| fail(e.error))?;
+        // The name is only safe from a power cut once its folder is on the disk. Not every file system can be asked
+        // for that, and the file is whole either way.
+        #[cfg(unix)]
+        if let Some(folder) = path.parent() {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
+        Ok(())
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+impl Seek for Replacement {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.temporary.seek(position)
+    }
 }
 
 /// A temporary file with the access rights that a new file of this process gets.
-fn new_beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+fn new_beside(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".volary-");
     #[cfg(unix)]
@@ -67,6 +133,44 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(read(&path, 3).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_replacement_that_is_not_committed_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, b"old").unwrap();
+        let mut file = Replacement::create(&path).unwrap();
+        file.write_all(b"half of the new").unwrap();
+        drop(file);
+        assert_eq!(read(&path, 3).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_replacement_can_go_back_to_fill_in_what_it_left_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let mut file = Replacement::create(&path).unwrap();
+        file.write_all(b"???d").unwrap();
+        file.rewind().unwrap();
+        file.write_all(b"wor").unwrap();
+        assert!(!path.exists());
+        file.commit().unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"word");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_rename_would_destroy_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(folder.path(), b"").unwrap_err().to_string().contains("directory"));
+        assert!(write(Path::new("/dev/null"), b"").unwrap_err().to_string().contains("not a regular file"));
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!((read(&file, 3).unwrap(), link.is_symlink()), (b"new".to_vec(), true));
     }
 
     #[cfg(unix)]

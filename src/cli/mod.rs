@@ -7,6 +7,7 @@ mod complete;
 mod eval;
 mod info;
 mod json;
+mod merge_lora;
 mod options;
 mod terminal;
 mod tokenize;
@@ -32,6 +33,7 @@ enum Command {
     Chat(chat::Arguments),
     Info(info::Arguments),
     Eval(eval::Arguments),
+    MergeLora(merge_lora::Arguments),
     Tokenize(tokenize::Arguments),
     Bench(bench::Arguments),
 }
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Chat(arguments) => chat::run(arguments),
         Command::Info(arguments) => info::run(&arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::MergeLora(arguments) => merge_lora::run(arguments),
         Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };

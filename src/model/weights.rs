@@ -73,8 +73,8 @@ impl<'a> Loader<'a> {
     /// the training, and the programs they are made for do not round.
     pub fn embedding_format(&self) -> Format {
         let is_as_trained = matches!(self.checkpoint.file_type(), FileType::Pth | FileType::Safetensors);
-        match self.checkpoint.tensor("emb.weight") {
-            Ok(emb) if is_as_trained && self.config.generation < Generation::V7 => emb.format,
+        match self.checkpoint.format("emb.weight") {
+            Some(format) if is_as_trained && self.config.generation < Generation::V7 => format,
             _ => Format::F32,
         }
     }
@@ -123,7 +123,7 @@ impl<'a> Loader<'a> {
     }
 
     pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
-        let tensor = self.checkpoint.tensor(name)?;
+        let tensor = self.tensor(name)?;
         if tensor.shape != [rows, cols] {
             return Err(self.wrong_shape(name, tensor.shape, &[rows, cols]));
         }
@@ -134,7 +134,7 @@ impl<'a> Loader<'a> {
 
     /// Several matrices of one shape that the file stores as one tensor, `[count, rows, cols]`.
     pub fn matrices<const COUNT: usize>(&mut self, name: &str, rows: usize, cols: usize) -> Result<[Matrix; COUNT]> {
-        let tensor = self.checkpoint.tensor(name)?;
+        let tensor = self.tensor(name)?;
         if tensor.shape != [COUNT, rows, cols] {
             return Err(self.wrong_shape(name, tensor.shape, &[COUNT, rows, cols]));
         }
@@ -145,6 +145,12 @@ impl<'a> Loader<'a> {
         }
         self.loaded(&tensor)?;
         matrices.try_into().map_err(|_| Error::format(self.checkpoint.path(), format!("{name} is empty")))
+    }
+
+    /// What LoRAs add to a tensor is computed on the model's own threads.
+    fn tensor(&self, name: &str) -> Result<Tensor<'a>> {
+        let checkpoint = self.checkpoint;
+        self.pool.enter(|| checkpoint.tensor(name))
     }
 
     fn take(&mut self, tensor: &Tensor<'_>) -> Result<Matrix> {
@@ -160,7 +166,7 @@ impl<'a> Loader<'a> {
     }
 
     fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self.checkpoint.tensor(name)?;
+        let tensor = self.tensor(name)?;
         let vector = tensor.to_f32();
         self.resident += size_of_val(&vector[..]);
         self.loaded(&tensor)?;
