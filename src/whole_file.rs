@@ -64,7 +64,9 @@ impl Replacement {
         let mut target = path.to_path_buf();
         match std::fs::metadata(path) {
             Ok(kind) if kind.is_dir() => return Err(fail(io::ErrorKind::IsADirectory.into())),
-            Ok(kind) if !kind.is_file() => return Err(Error::format(path, "is not a regular file; name a file on disk")),
+            Ok(kind) if !kind.is_file() => {
+                return Err(Error::format(path, "is not a regular file; name a file on disk"));
+            }
             // The file that a link points to is the one to replace.
             Ok(_) => target = std::fs::canonicalize(path).map_err(fail)?,
             Err(_) => {}

@@ -156,11 +156,13 @@ impl Checkpoint {
         // What a few tensors are cannot be told from themselves: RWKV-4's decay and RWKV-5's differ in use only.
         let canonical = names::from_training(trained.clone(), self.generation);
         if canonical.shape != base.shape {
-            let cause = format!("{name} is {:?} there, but {:?} in {}", canonical.shape, base.shape, self.path.display());
+            let cause =
+                format!("{name} is {:?} there, but {:?} in {}", canonical.shape, base.shape, self.path.display());
             return Err(self.mismatch(path, cause));
         }
         if rescaling(self, name) != 1.0 {
-            let cause = format!("{name} is stored divided for rescaling and cannot be replaced; merge into the original");
+            let cause =
+                format!("{name} is stored divided for rescaling and cannot be replaced; merge into the original");
             return Err(Error::unsupported(self.path.display(), cause));
         }
         Ok(canonical)
@@ -192,7 +194,9 @@ fn check_options(lora: &Lora, trained: &TrainedFile) -> Result<()> {
         (true, true, false) | (true, false, true) | (false, false, false) => return Ok(()),
         (true, false, false) => (
             "alpha",
-            format!("is missing; {path} holds a LoRA, give its training's lora_alpha (or for a PiSSA its initial values, pissa_init)"),
+            format!(
+                "is missing; {path} holds a LoRA, give its training's lora_alpha (or for a PiSSA its initial values, pissa_init)"
+            ),
         ),
         (true, true, true) => ("alpha", "excludes pissa_init: a LoRA has the one, a PiSSA the other".to_string()),
         (false, true, _) => ("alpha", format!("must be left out: {path} holds a DiSHA or Bone, which has none")),

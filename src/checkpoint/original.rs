@@ -134,3 +134,24 @@ impl<'a> Writing<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::pickle;
+    use super::*;
+
+    #[test]
+    fn sizes_beyond_32_bits_survive_the_pickle() {
+        let shape = [3usize << 30, 2];
+        let (name, format) = ("huge".to_string(), Format::BF16);
+        let stored =
+            Stored { name, shape: shape.to_vec(), strides: None, format, file: 0, offset: 0, elementwise: None };
+        let entry = Entry { name: &stored.name, shape: &shape, format, stored: &stored, merged: None };
+        let pickle = pickle::write_state_dict(&[entry]);
+        let path = Path::new("huge.pth");
+        let [(name, tensor)] = &pickle::state_dict(&pickle, path).unwrap()[..] else { panic!("one tensor") };
+        assert_eq!((*name, &tensor.shape[..], &tensor.strides[..]), ("huge", &shape[..], &[2, 1][..]));
+        assert_eq!((tensor.storage_size, tensor.dtype.name), (12 << 30, "bfloat16"));
+    }
+}

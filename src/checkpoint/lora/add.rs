@@ -165,8 +165,7 @@ fn beyond(format: Format) -> f32 {
 }
 
 fn too_large(checkpoint: &Checkpoint, name: &str, format: Format, row: usize) -> Error {
-    let cause = format!(
-        "merging makes row {row} of {name} too large for {format}, or no number; check alpha and the LoRA"
-    );
+    let cause =
+        format!("merging makes row {row} of {name} too large for {format}, or no number; check alpha and the LoRA");
     Error::format(checkpoint.path(), cause)
 }

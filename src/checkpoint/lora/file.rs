@@ -82,7 +82,8 @@ impl TrainedFile {
             }
         }
         if !found.values().any(|found| found.a.is_some() || found.b.is_some() || found.block.is_some()) {
-            let cause = "holds no LoRA: no tensor is called lora_A, lora_B, disha or bone; name the trainer's output file";
+            let cause =
+                "holds no LoRA: no tensor is called lora_A, lora_B, disha or bone; name the trainer's output file";
             return Err(Error::format(path, cause));
         }
         let changes = found.into_iter().map(|(target, found)| {
@@ -116,7 +117,8 @@ impl InitialValues {
                 (target, Role::InitialA) => &mut halves.entry(target).or_default()[0],
                 (target, Role::InitialB) => &mut halves.entry(target).or_default()[1],
                 _ => {
-                    let cause = format!("holds {}, which is no initial value of a PiSSA; name init_pissa.pth", tensor.name);
+                    let cause =
+                        format!("holds {}, which is no initial value of a PiSSA; name init_pissa.pth", tensor.name);
                     return Err(Error::format(path, cause));
                 }
             };
@@ -124,7 +126,10 @@ impl InitialValues {
         }
         let pairs = halves.into_iter().map(|(target, halves)| match halves {
             [Some(a), Some(b)] => Ok((target, Pair { a, b })),
-            _ => Err(Error::format(path, format!("{target}: lacks one of init_lora_A and init_lora_B; it is incomplete"))),
+            _ => Err(Error::format(
+                path,
+                format!("{target}: lacks one of init_lora_A and init_lora_B; it is incomplete"),
+            )),
         });
         Ok(Self { path: path.to_path_buf(), files, pairs: pairs.collect::<Result<_>>()? })
     }

@@ -63,11 +63,10 @@ impl Pickle {
                 self.op(op::BININT);
                 self.0.extend(n.to_le_bytes());
             }
-            // Signed, so that the first byte beyond the number says that it is not negative.
+            // Signed: no size of what lies in memory reaches the sign.
             Err(_) => {
-                self.0.extend([op::LONG1, 9]);
+                self.0.extend([op::LONG1, 8]);
                 self.0.extend((n as u64).to_le_bytes());
-                self.op(0);
             }
         }
     }

@@ -39,3 +39,25 @@ fn options(size: usize) -> SimpleFileOptions {
         .with_alignment(ALIGNMENT)
         .large_file(u32::try_from(size).is_err())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn entries_of_more_than_four_gigabytes_are_aligned_too() {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, size) in [("small", 5), ("large", usize::MAX), ("larger still", usize::MAX)] {
+            zip.start_file(name, options(size)).unwrap();
+            zip.write_all(b"some").unwrap();
+        }
+        let mut archive = zip::ZipArchive::new(zip.finish().unwrap()).unwrap();
+        for index in 0..archive.len() {
+            let entry = archive.by_index(index).unwrap();
+            assert_eq!(entry.data_start().unwrap() % u64::from(ALIGNMENT), 0, "entry {index}");
+        }
+    }
+}
