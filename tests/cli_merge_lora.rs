@@ -104,6 +104,10 @@ fn what_cannot_be_merged_gets_one_clear_line() {
         assert_eq!(volary(args).status.code(), Some(2), "{args:?}");
     }
     assert_eq!(files_in(folder.path()).len(), 0);
+    for file in ["lora/v4-lora.pth", "lora/v7-disha.pth", "lora/v7-pissa-init.pth"] {
+        let line = failure(volary(&["info", file]));
+        assert!(line.contains(file) && line.contains("holds a LoRA, not a model"), "{line}");
+    }
 }
 
 #[cfg(unix)]

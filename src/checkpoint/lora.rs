@@ -12,6 +12,9 @@
 //! - Bat: `P.disha` or `P.bone` `[in / r, r, r]` makes `W' + W' D[j] + D[j]` of each block `W'` `[r, r]` in the `j`th
 //!   column of blocks (the same files: `dim==3`).
 //! - A tensor of the model, in full: it takes the model's place, as it was trained and in its own format.
+//!
+//! What was trained beside a quantized base (RWKV-PEFT's `--quant`) does not say so. The scripts then merge into the base
+//! as bitsandbytes rounds it; here it is merged into the base as it is.
 
 mod add;
 mod file;
