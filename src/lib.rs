@@ -28,6 +28,7 @@ mod error;
 pub mod eval;
 pub mod generate;
 mod kernel;
+mod merge_lora;
 pub mod model;
 mod pool;
 pub mod quant;
@@ -37,6 +38,7 @@ mod whole_file;
 pub use chat::{Chat, ChatFormat, ChatOptions};
 pub use error::{Error, Result};
 pub use generate::{Completion, FinishReason, GenerateOptions, Piece, TokenStream};
+pub use merge_lora::{MergeOptions, merge_lora};
 pub use model::{Model, ModelOptions, State};
 pub use tokenizer::Tokenizer;
 

@@ -14,8 +14,10 @@
 
 mod bytes;
 pub(crate) mod gguf;
+mod lora;
 mod mapped;
 mod names;
+mod original;
 mod pickle;
 mod pth;
 pub(crate) mod rwkvcpp;
@@ -28,8 +30,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::quant::{self, Format};
 pub(crate) use gguf::can_hold as gguf_can_hold;
+pub use lora::{Lora, MergeSummary};
 pub(crate) use mapped::Mapped;
 pub(crate) use names::{Architecture, RWKV7_MIXES};
+use original::Original;
+pub(crate) use original::Writing;
 pub(crate) use rwkvcpp::Version as BinVersion;
 
 /// A file type that checkpoints come in.
@@ -135,6 +140,12 @@ pub struct Checkpoint {
     /// The tensors' names in the order of the file.
     order: Vec<String>,
     metadata: Metadata,
+    generation: names::Generation,
+    /// The tensors as the file stores them, in its order.
+    originals: Vec<Original>,
+    is_as_trained: bool,
+    /// What merged LoRAs add to a tensor, in the order of merging.
+    additions: BTreeMap<String, Vec<lora::Addition>>,
 }
 
 impl Checkpoint {
@@ -147,27 +158,22 @@ impl Checkpoint {
     /// [`Error::Unsupported`] if it holds what Volary cannot use.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = Mapped::open(path)?;
-        let (file_type, contents) = match file_type(file.bytes(), path) {
-            Some(FileType::Pth) => (FileType::Pth, pth::read(file)?),
-            Some(FileType::Safetensors) => (FileType::Safetensors, safetensors::read(file)?),
-            Some(FileType::RwkvCpp) => (FileType::RwkvCpp, rwkvcpp::read(file)?),
-            Some(FileType::Gguf) => (FileType::Gguf, gguf::read(file)?),
-            None => return Err(Error::format(path, not_a_checkpoint(file.bytes()))),
-        };
-        let Contents { files, stored, metadata } = contents;
-        // Before anything computes with the file's numbers, and again for what `names` made of them.
-        stored.iter().try_for_each(|tensor| check_extent(tensor, &files[tensor.file]))?;
+        let (file_type, Contents { files, stored, metadata }) = read(path)?;
+        let mut originals: Vec<_> = stored.iter().cloned().map(Original::new).collect();
+        let names::Canonical { tensors: canonical, generation, is_as_trained } =
+            names::canonical(stored, file_type, &metadata);
         let (mut tensors, mut order) = (BTreeMap::new(), Vec::new());
-        for tensor in names::canonical(stored, file_type, &metadata) {
+        for (index, tensor) in canonical {
             check_extent(&tensor, &files[tensor.file])?;
             let name = tensor.name.clone();
             order.push(name.clone());
+            originals[index].parts.push(name.clone());
             if tensors.insert(name.clone(), tensor).is_some() {
                 return Err(Error::format(path, format!("holds the tensor {name} twice")));
             }
         }
-        Ok(Self { path: path.to_path_buf(), file_type, files, tensors, order, metadata })
+        let (path, additions) = (path.to_path_buf(), BTreeMap::new());
+        Ok(Self { path, file_type, files, tensors, order, metadata, generation, originals, is_as_trained, additions })
     }
 
     /// The path it was opened by.
@@ -185,7 +191,7 @@ impl Checkpoint {
         &self.metadata
     }
 
-    /// Bytes of the file, or of all its files.
+    /// Bytes of the file, or of all its files, and of what was merged into it.
     pub fn file_size(&self) -> u64 {
         self.files.iter().map(|file| file.bytes().len() as u64).sum()
     }
@@ -217,8 +223,10 @@ impl Checkpoint {
 
     /// A tensor by its canonical name. Borrows from the mapping where the file stores it as it is wanted.
     ///
+    /// What was merged into it is computed here, on the threads of the rayon pool that this is called in.
+    ///
     /// # Errors
-    /// [`Error::Format`] if there is none of that name.
+    /// [`Error::Format`] if there is none of that name, or if a LoRA makes its numbers too large for their format.
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
         let stored = self.tensors.get(name).ok_or_else(|| {
             Error::format(
@@ -226,7 +234,11 @@ impl Checkpoint {
                 format!("lacks the tensor {name}; the checkpoint is incomplete, or of no RWKV model"),
             )
         })?;
-        Ok(stored.read(self.files[stored.file].bytes()))
+        let tensor = stored.read(self.files[stored.file].bytes());
+        match self.additions.get(name) {
+            None => Ok(tensor),
+            Some(additions) => lora::add(self, tensor, additions),
+        }
     }
 
     /// Tells the operating system that a tensor's pages are not needed any more, so that a loaded model and its file
@@ -285,6 +297,20 @@ impl Tensor<'_> {
         quant::decode(self.format, &self.data, &mut numbers);
         numbers
     }
+}
+
+/// Lists what a file of any type stores. Each tensor lies inside its file.
+fn read(path: &Path) -> Result<(FileType, Contents)> {
+    let file = Mapped::open(path)?;
+    let (file_type, contents) = match file_type(file.bytes(), path) {
+        Some(FileType::Pth) => (FileType::Pth, pth::read(file)?),
+        Some(FileType::Safetensors) => (FileType::Safetensors, safetensors::read(file)?),
+        Some(FileType::RwkvCpp) => (FileType::RwkvCpp, rwkvcpp::read(file)?),
+        Some(FileType::Gguf) => (FileType::Gguf, gguf::read(file)?),
+        None => return Err(Error::format(path, not_a_checkpoint(file.bytes()))),
+    };
+    contents.stored.iter().try_for_each(|tensor| check_extent(tensor, &contents.files[tensor.file]))?;
+    Ok((file_type, contents))
 }
 
 /// Told by content: people rename files.

@@ -9,12 +9,14 @@
 
 mod dtype;
 mod op;
+mod write;
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use dtype::{Dtype, UNTYPED};
+pub(super) use write::write_state_dict;
 
 /// A pickle takes about 100 bytes a tensor; the largest RWKV has some 3,000 tensors.
 const MAX_SIZE: usize = 4 << 20;

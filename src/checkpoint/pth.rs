@@ -2,6 +2,8 @@
 //!
 //! The archive's entries are not compressed, so that tensors are read where they lie in the file.
 
+mod write;
+
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
@@ -11,6 +13,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::{Contents, Mapped, Metadata, Stored, contiguous_strides, pickle};
 use crate::error::{Error, Result};
+pub(super) use write::write;
 
 /// More than any model has tensors: keeps a lying directory from reserving memory.
 const MAX_ENTRIES: u64 = 100_000;

@@ -1,6 +1,8 @@
 //! Hugging Face's `.safetensors`: a JSON header and the tensors' bytes. Large models come in several files, shards,
 //! and an index that tells which tensor is in which.
 
+mod write;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{Contents, Mapped, Metadata, Stored};
 use crate::error::{Error, Result};
 use crate::quant::Format;
+pub(super) use write::write;
 
 /// A header or index takes about 120 bytes a tensor; the largest RWKV has some 3,000 tensors.
 const MAX_JSON_SIZE: usize = 4 << 20;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::options::threads_of_environment;
+use super::options::threads_or_environment;
 use super::{Outcome, json, terminal};
 use crate::convert::{ConvertOptions, ConvertReport, Policy, Quantization, convert};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
     /// Threads to encode with [default: VOLARY_THREADS, else one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
@@ -39,7 +39,7 @@ pub(super) struct Arguments {
 #[derive(Args)]
 pub(super) struct QuantizationArguments {
     /// Number format: F32, F16, BF16, Q8_0, Q5_1, Q4_K… [default: that of each tensor]
-    #[arg(long = "type", short = 't', value_name = "T", value_parser = format)]
+    #[arg(long = "type", value_name = "T", value_parser = format)]
     format: Option<Format>,
     /// How blocks are chosen: searched for less error, or bit for bit as rwkv.cpp and ggml do
     #[arg(long, value_enum, default_value_t = EncoderName::Search)]
@@ -119,8 +119,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         quantization: quantization.quantization(),
         file_version,
         tokenizer,
-        threads: threads.map_or_else(threads_of_environment, |threads| Ok(Some(threads)))?,
-        progress: Some(terminal::progress_bar("Converting")),
+        threads: threads_or_environment(threads)?,
+        progress: Some(terminal::interruptible_progress_bar("Converting")),
     };
     let report = convert(&source, &target, &options)?;
     show(&report, &target, json)

@@ -8,6 +8,7 @@ mod convert;
 mod eval;
 mod info;
 mod json;
+mod merge_lora;
 mod options;
 mod terminal;
 mod tokenize;
@@ -34,6 +35,7 @@ enum Command {
     Info(info::Arguments),
     Convert(convert::Arguments),
     Eval(eval::Arguments),
+    MergeLora(merge_lora::Arguments),
     Tokenize(tokenize::Arguments),
     Bench(bench::Arguments),
 }
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Info(arguments) => info::run(&arguments),
         Command::Convert(arguments) => convert::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::MergeLora(arguments) => merge_lora::run(arguments),
         Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };

@@ -1,10 +1,12 @@
 //! Arguments that several commands share.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::terminal;
+use crate::checkpoint::Lora;
 use crate::error::{Error, Result};
 use crate::generate::GenerateOptions;
 use crate::model::{Model, ModelOptions};
@@ -33,21 +35,43 @@ pub(super) struct OpeningArguments {
     /// Epsilon of the group norm of RWKV-5 to 7 [default: 64e-5]
     #[arg(long, value_name = "X")]
     group_norm_eps: Option<f32>,
+    /// Merge a LoRA with this alpha while loading; a DiSHA or Bone has none. May be given several times
+    #[arg(long, value_name = "FILE[:ALPHA]", value_parser = parse_lora)]
+    lora: Vec<Lora>,
 }
 
 impl ModelArguments {
     pub fn open(self) -> Result<Model> {
-        let OpeningArguments { threads, tokenizer, state, group_norm_eps } = self.opening;
-        let threads = threads.map_or_else(threads_of_environment, |threads| Ok(Some(threads)))?;
+        let OpeningArguments { threads, tokenizer, state, group_norm_eps, lora } = self.opening;
+        let threads = threads_or_environment(threads)?;
         let progress = Some(terminal::progress_bar("Loading"));
         Model::open_with(
             self.model,
-            ModelOptions { threads, tokenizer, group_norm_eps, initial_state: state, progress, ..Default::default() },
+            ModelOptions {
+                threads,
+                tokenizer,
+                group_norm_eps,
+                initial_state: state,
+                loras: lora,
+                progress,
+                ..Default::default()
+            },
         )
     }
 }
 
-pub(super) fn threads_of_environment() -> Result<Option<usize>> {
+/// The text after the last colon is the alpha, if it is a number.
+fn parse_lora(text: &str) -> Result<Lora, Infallible> {
+    let with_alpha = text.rsplit_once(':').and_then(|(path, alpha)| Some((path, alpha.parse().ok()?)));
+    let (path, alpha) = with_alpha.map_or((text, None), |(path, alpha)| (path, Some(alpha)));
+    Ok(Lora { path: path.into(), alpha, pissa_init: None })
+}
+
+/// The number given, else that of the environment.
+pub(super) fn threads_or_environment(given: Option<usize>) -> Result<Option<usize>> {
+    if given.is_some() {
+        return Ok(given);
+    }
     let Some(value) = std::env::var_os(THREADS) else { return Ok(None) };
     let threads = value.to_str().and_then(|value| value.parse().ok());
     threads.map(Some).ok_or_else(|| Error::argument(THREADS, format!("is {value:?}; must be a number of threads")))

@@ -16,7 +16,8 @@ pub(super) const INTERRUPTED: u8 = 130;
 /// What Ctrl-C ends instead of the process.
 static RUNNING: Mutex<Option<CancelHandle>> = Mutex::new(None);
 
-/// Ctrl-C cancels the running reply; a second one, or one with no reply running, ends the process.
+/// Ctrl-C, or being asked to terminate, cancels the running reply or work; the second time, or with nothing that could be
+/// cancelled, it ends the process.
 pub(super) fn handle_interrupts() {
     // Fails only if there is a handler already, which then has its own idea.
     let _ = ctrlc::set_handler(|| match running().take() {
@@ -25,7 +26,7 @@ pub(super) fn handle_interrupts() {
     });
 }
 
-/// From here on Ctrl-C cancels this reply, until [`interrupts_end_the_process`].
+/// From here on Ctrl-C cancels what this handle is for, until [`interrupts_end_the_process`].
 pub(super) fn interrupts_cancel(handle: CancelHandle) {
     *running() = Some(handle);
 }
@@ -36,6 +37,15 @@ pub(super) fn interrupts_end_the_process() {
 
 fn running() -> std::sync::MutexGuard<'static, Option<CancelHandle>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A progress bar for work that must tidy up when it ends early, such as writing a file: from here on Ctrl-C answers the
+/// next report of progress with `false`, instead of ending the process.
+pub(super) fn interruptible_progress_bar(what: &'static str) -> Arc<Progress> {
+    let handle = CancelHandle::default();
+    interrupts_cancel(handle.clone());
+    let bar = progress_bar(what);
+    Arc::new(move |done| bar(done) && !handle.is_cancelled())
 }
 
 /// A progress bar on stderr, if that is a terminal and the work takes more than a second.

@@ -194,7 +194,7 @@ impl Work<'_> {
             output.write(&rwkvcpp::tensor_header(version, &target.name, &target.shape, format))?;
         }
         for part in &target.parts {
-            let tensor = self.checkpoint.tensor(part)?;
+            let tensor = self.pool.enter(|| self.checkpoint.tensor(part))?;
             let scale = self.scale(part);
             let per_byte = format.block_len() as f64 / format.block_bytes() as f64;
             let mut written = 0;

@@ -123,7 +123,7 @@ fn refuse_what_is_no_model(checkpoint: &Checkpoint) -> Result<()> {
     let any = |part: &str| checkpoint.tensors().any(|(name, ..)| name.contains(part));
     let cause = if any("att.time_state") {
         "holds tuned initial states, not a model; load a model and give this as its initial state"
-    } else if any(".lora_A") || any(".lora_B") || any(".disha") {
+    } else if [".lora_A", ".lora_B", ".init_lora_", ".disha", ".bone"].into_iter().any(any) {
         "holds a LoRA, not a model; merge it into the model it was trained on"
     } else {
         "holds no RWKV model: emb.weight or blocks.0.ffn.key.weight is missing; Volary runs RWKV-4, 5, 6 and 7"

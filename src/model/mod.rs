@@ -16,7 +16,7 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Lora};
 use crate::convert::{Plan, Quantization};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Kernels};
@@ -52,6 +52,9 @@ pub struct ModelOptions {
     pub quantization: Option<Quantization>,
     /// A file of tuned initial states (`blocks.N.att.time_state`).
     pub initial_state: Option<PathBuf>,
+    /// LoRAs to merge into the weights while they are loaded, one after the other. The model is then the one that
+    /// [`merge_lora`](crate::merge_lora()) would write.
+    pub loras: Vec<Lora>,
     /// Told of the loading's progress.
     pub progress: Option<Arc<Progress>>,
 }
@@ -91,12 +94,15 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for files that cannot be read or are damaged, [`Error::Unsupported`] for
-    /// variants that Volary does not know, [`Error::Mismatch`] for a tokenizer or a tuned state of another model,
+    /// variants that Volary does not know, [`Error::Mismatch`] for a tokenizer, a tuned state or a LoRA of another model,
     /// [`Error::InvalidArgument`] for options out of range, [`Error::Cancelled`] if `progress` said so.
     pub fn open_with(path: impl AsRef<Path>, options: ModelOptions) -> Result<Self> {
         let kernels = kernel::select(std::env::var("VOLARY_ISA").ok().as_deref())?;
         let pool = Pool::new(options.threads)?;
-        let checkpoint = Checkpoint::open(path)?;
+        let mut checkpoint = Checkpoint::open(path)?;
+        for lora in &options.loras {
+            checkpoint.merge(lora)?;
+        }
         let mut config = Config::detect(&checkpoint)?;
         if let Some(eps) = options.group_norm_eps {
             if !(eps > 0.0 && eps.is_finite()) {

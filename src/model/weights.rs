@@ -121,7 +121,7 @@ impl<'a> Loader<'a> {
     }
 
     pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
-        let tensor = self.checkpoint.tensor(name)?;
+        let tensor = self.tensor(name)?;
         if tensor.shape != [rows, cols] {
             return Err(self.wrong_shape(name, tensor.shape, &[rows, cols]));
         }
@@ -132,7 +132,7 @@ impl<'a> Loader<'a> {
 
     /// Several matrices of one shape that the file stores as one tensor, `[count, rows, cols]`.
     pub fn matrices<const COUNT: usize>(&mut self, name: &str, rows: usize, cols: usize) -> Result<[Matrix; COUNT]> {
-        let tensor = self.checkpoint.tensor(name)?;
+        let tensor = self.tensor(name)?;
         if tensor.shape != [COUNT, rows, cols] {
             return Err(self.wrong_shape(name, tensor.shape, &[COUNT, rows, cols]));
         }
@@ -143,6 +143,12 @@ impl<'a> Loader<'a> {
         }
         self.loaded(&tensor)?;
         matrices.try_into().map_err(|_| Error::format(self.checkpoint.path(), format!("{name} is empty")))
+    }
+
+    /// What LoRAs add to a tensor is computed on the model's own threads.
+    fn tensor(&self, name: &str) -> Result<Tensor<'a>> {
+        let checkpoint = self.checkpoint;
+        self.pool.enter(|| checkpoint.tensor(name))
     }
 
     fn take(&mut self, tensor: &Tensor<'_>) -> Result<Matrix> {
@@ -167,7 +173,7 @@ impl<'a> Loader<'a> {
     }
 
     fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self.checkpoint.tensor(name)?;
+        let tensor = self.tensor(name)?;
         let vector = tensor.to_f32();
         self.resident += size_of_val(&vector[..]);
         self.loaded(&tensor)?;

@@ -7,32 +7,57 @@ mod gguf;
 use super::{FileType, Metadata, Stored};
 
 pub(crate) use gguf::Architecture;
+/// What a file's tensors are.
+pub(super) struct Canonical {
+    /// Each with the index of the stored tensor that it is, or is a part of.
+    pub tensors: Vec<(usize, Stored)>,
+    pub generation: Generation,
+    /// Whether the file keeps tensors as BlinkDL's training does, or in a form of its own.
+    pub is_as_trained: bool,
+}
 
 /// The canonical tensors of a file. Names that no ecosystem knows pass unchanged: the model decides about them.
 /// Each tensor has been found to lie inside its file.
-pub(super) fn canonical(stored: Vec<Stored>, file_type: FileType, metadata: &Metadata) -> Vec<Stored> {
-    let (mut named, is_as_trained) = match file_type {
+pub(super) fn canonical(stored: Vec<Stored>, file_type: FileType, metadata: &Metadata) -> Canonical {
+    let (named, is_as_trained) = match file_type {
         FileType::Gguf => {
             let architecture = metadata.architecture.as_deref().and_then(Architecture::named);
             let architecture = architecture.unwrap_or(Architecture::Rwkv7);
-            (stored.into_iter().flat_map(|tensor| gguf::canonical(tensor, architecture)).collect(), false)
+            (renamed(stored, |tensor| gguf::canonical(tensor, architecture)), false)
         }
-        FileType::RwkvCpp => (stored.into_iter().flat_map(from_rwkvcpp).collect(), false),
+        FileType::RwkvCpp => (renamed(stored, from_rwkvcpp), false),
         FileType::Pth | FileType::Safetensors => {
             let stored = without_prefix(stored);
             if stored.iter().any(|tensor| tensor.name.starts_with("model.layers.")) {
-                (stored.into_iter().flat_map(from_fla).collect(), false)
+                (renamed(stored, from_fla), false)
             } else {
-                (stored.into_iter().map(from_transformers).collect::<Vec<_>>(), true)
+                (renamed(stored, |tensor| vec![from_transformers(tensor)]), true)
             }
         }
     };
-    let generation = Generation::detect(&named);
-    if is_as_trained {
-        named.iter_mut().for_each(|tensor| tensor.elementwise = generation.activation(tensor));
-        named = named.into_iter().map(with_rows_as_outputs).collect();
-    }
-    named.into_iter().map(|tensor| with_canonical_shape(tensor, generation, metadata.head_size)).collect()
+    let generation = Generation::detect(named.iter().map(|(_, tensor)| tensor));
+    let shaped = |tensor| match is_as_trained {
+        true => from_training(tensor, generation),
+        false => with_canonical_shape(tensor, generation, metadata.head_size),
+    };
+    let tensors = named.into_iter().map(|(index, tensor)| (index, shaped(tensor))).collect();
+    Canonical { tensors, generation, is_as_trained }
+}
+
+fn renamed(stored: Vec<Stored>, rename: impl Fn(Stored) -> Vec<Stored>) -> Vec<(usize, Stored)> {
+    let parts = |(index, tensor)| rename(tensor).into_iter().map(move |part| (index, part));
+    stored.into_iter().enumerate().flat_map(parts).collect()
+}
+
+/// The names of a file of few tensors, a LoRA, as BlinkDL's, as far as they are names of a model's tensors.
+pub(super) fn of_training(stored: Vec<Stored>) -> Vec<Stored> {
+    without_prefix(stored).into_iter().map(from_transformers).collect()
+}
+
+/// The canonical form of a tensor as training leaves it, under BlinkDL's name.
+pub(super) fn from_training(mut tensor: Stored, generation: Generation) -> Stored {
+    tensor.elementwise = generation.activation(&tensor);
+    with_canonical_shape(with_rows_as_outputs(tensor), generation, None)
 }
 
 /// RWKV-7's mixes, in the order in which every ecosystem fuses them.
@@ -141,8 +166,8 @@ fn split_fused(tensor: Stored, fused: &str, prefix: &str, parts: &[&str]) -> Vec
 }
 
 /// The generations, as far as names and shapes mean different things in them.
-#[derive(Clone, Copy, PartialEq)]
-enum Generation {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Generation {
     V4,
     V5,
     V6,
@@ -150,12 +175,12 @@ enum Generation {
 }
 
 impl Generation {
-    /// Tells them apart as BlinkDL's `rwkv` package does, and a file of few tensors (a LoRA) as well as they allow.
-    fn detect(stored: &[Stored]) -> Self {
-        let any = |part: &str| stored.iter().any(|tensor| tensor.name.ends_with(part));
+    /// Tells them apart as BlinkDL's `rwkv` package does.
+    fn detect<'a>(stored: impl Iterator<Item = &'a Stored> + Clone) -> Self {
+        let any = |part: &str| stored.clone().any(|tensor| tensor.name.ends_with(part));
         if any(".att.r_k") {
             Self::V7
-        } else if stored.iter().any(|tensor| tensor.name.contains(".att.time_maa_")) {
+        } else if stored.clone().any(|tensor| tensor.name.contains(".att.time_maa_")) {
             Self::V6
         } else if any(".att.ln_x.weight") || any(".att.time_faaaa") {
             Self::V5

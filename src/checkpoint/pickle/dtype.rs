@@ -7,7 +7,7 @@ use crate::quant::Format;
 pub(in crate::checkpoint) struct Dtype {
     pub name: &'static str,
     /// The class that state dicts name instead, for types of before PyTorch 2.
-    storage: &'static str,
+    pub storage: &'static str,
     /// Bytes an element.
     pub size: usize,
     /// `None`: Volary has no use for it.
@@ -46,4 +46,9 @@ pub(super) static UNTYPED: Dtype = dtype("untyped", "UntypedStorage", 1, None);
 /// A type by its own name or by that of its storage class.
 pub(super) fn named(name: &str) -> Option<&'static Dtype> {
     DTYPES.iter().find(|dtype| !name.is_empty() && (dtype.name == name || dtype.storage == name))
+}
+
+/// The type of a format's numbers, if PyTorch has it.
+pub(super) fn of_format(format: Format) -> Option<&'static Dtype> {
+    DTYPES.iter().find(|dtype| dtype.format == Some(format))
 }

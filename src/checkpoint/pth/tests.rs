@@ -6,7 +6,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::checkpoint::{Checkpoint, check_extent};
+use crate::checkpoint::{Checkpoint, Writing, check_extent};
 use crate::quant::Format;
 
 /// What PyTorch 2.15 wrote for
@@ -293,4 +293,30 @@ fn a_memo_bomb_does_not_explode() {
     // A tuple of two of the tuple before it, a thousand times: 2^1000 elements to whoever unfolds it.
     let bomb = [b"\x80\x02)q\0".as_slice(), &b"h\0h\0\x86q\0".repeat(1000), b"."].concat();
     assert!(pickle::state_dict(&bomb, Path::new("x")).is_err());
+}
+
+#[test]
+fn a_written_pth_holds_what_was_read_and_its_numbers_are_aligned() {
+    let folder = tempfile::tempdir().unwrap();
+    let [source, copy] = ["source.pth", "copy.pth"].map(|name| folder.path().join(name));
+    std::fs::write(&source, pytorchs_archive()).unwrap();
+    let checkpoint = Checkpoint::open(&source).unwrap();
+    let mut bytes = Cursor::new(Vec::new());
+    Writing::new(&checkpoint, &|_| true).unwrap().write_pth(&mut bytes, &copy).unwrap();
+    let bytes = bytes.into_inner();
+    assert_eq!(tensors_of(&bytes).unwrap(), tensors_of(&pytorchs_archive()).unwrap());
+    let mut archive = ZipArchive::new(Cursor::new(&bytes)).unwrap();
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).unwrap();
+        assert_eq!((entry.data_start().unwrap() % 64, entry.compression()), (0, CompressionMethod::Stored));
+    }
+
+    let mut bytes = Vec::new();
+    Writing::new(&checkpoint, &|_| true).unwrap().write_safetensors(&mut bytes, &copy).unwrap();
+    std::fs::write(&copy, &bytes).unwrap();
+    let written = Checkpoint::open(&copy).unwrap();
+    for (name, shape, format, data) in tensors_of(&pytorchs_archive()).unwrap() {
+        let tensor = written.tensor(&name).unwrap();
+        assert_eq!((tensor.shape, tensor.format, &tensor.data[..]), (&shape[..], format, &data[..]), "{name}");
+    }
 }

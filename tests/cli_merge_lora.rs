@@ -1,0 +1,177 @@
+//! `volary merge-lora` and `--lora` from outside: what they print where, their exit status, and what they leave behind.
+#![allow(clippy::unwrap_used)]
+
+mod reference;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use reference::golden;
+use serde_json::Value;
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_volary"));
+    command.args(args).current_dir(golden("")).env("VOLARY_THREADS", "2");
+    command
+}
+
+fn volary(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// What a successful run printed.
+fn text(args: &[&str]) -> String {
+    let output = volary(args);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line of a run that failed with 1.
+fn failure(output: Output) -> String {
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    errors
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_merge_reports_what_it_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let dst = folder.path().join("merged.pth");
+    let dst = dst.to_str().unwrap();
+    let args = ["merge-lora", "v7.pth", "lora/v7-lora.pth", dst, "--alpha", "32"];
+    assert_eq!(text(&args), format!("{dst}: 2 lora, 5 replaced\n"));
+    let report: Value = serde_json::from_str(&text(&[&args[..], &["--json"]].concat())).unwrap();
+    assert_eq!((&report["tensors"]["lora"], &report["tensors"]["replaced"]), (&2.into(), &5.into()));
+    assert_eq!((&report["output"], &report["alpha"]), (&dst.into(), &32.0.into()));
+    let pissa = ["merge-lora", "v7.pth", "lora/v7-pissa.pth", dst, "--pissa-init", "lora/v7-pissa-init.pth"];
+    assert_eq!(text(&pissa), format!("{dst}: 1 pissa\n"));
+    assert_eq!(files_in(folder.path()), ["merged.pth"]);
+}
+
+#[test]
+fn a_lora_given_at_loading_makes_the_merged_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let dst = folder.path().join("merged.pth");
+    let dst = dst.to_str().unwrap();
+    text(&["merge-lora", "v7.pth", "lora/v7-lora.pth", dst, "--alpha", "32"]);
+    let greedy = ["--temperature", "0", "-n", "20"];
+    let merged = text(&[&["complete", dst, "Hello"][..], &greedy].concat());
+    let loaded = text(&[&["complete", "v7.pth", "Hello", "--lora", "lora/v7-lora.pth:32"][..], &greedy].concat());
+    assert_eq!(loaded, merged);
+    assert_ne!(loaded, text(&[&["complete", "v7.pth", "Hello"][..], &greedy].concat()));
+
+    text(&["merge-lora", dst, "lora/v7-disha.pth", dst]);
+    let both =
+        ["eval", "v7.pth", "--tokens", "1,2", "--json", "--lora", "lora/v7-lora.pth:32", "--lora", "lora/v7-disha.pth"];
+    let [both, merged]: [Value; 2] =
+        [&both[..], &["eval", dst, "--tokens", "1,2", "--json"]].map(|args| serde_json::from_str(&text(args)).unwrap());
+    assert_eq!(both["positions"], merged["positions"]);
+}
+
+#[test]
+fn what_cannot_be_merged_gets_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let dst = folder.path().join("merged.pth");
+    let dst = dst.to_str().unwrap();
+    for (args, causes) in [
+        (&["merge-lora", "v7.pth", "lora/v7-lora.pth", dst][..], &["alpha", "lora/v7-lora.pth"][..]),
+        (&["merge-lora", "v7.pth", "lora/v7-lora.pth", dst, "-a", "inf"], &["alpha", "inf"]),
+        (
+            &["merge-lora", "v4.pth", "lora/v7-lora.pth", dst, "-a", "1"],
+            &["lora/v7-lora.pth", "v4.pth", "another model"],
+        ),
+        (&["merge-lora", "v7.pth", "v7.pth", dst, "-a", "1"], &["v7.pth", "no LoRA"]),
+        (&["merge-lora", "v7.pth", "v7-state.pth", dst, "-a", "1"], &["v7-state.pth", "initial state"]),
+        (&["merge-lora", "missing.pth", "lora/v7-lora.pth", dst, "-a", "1"], &["missing.pth", "no such file"]),
+        (&["merge-lora", "v7.gguf", "lora/v7-lora.pth", dst, "-a", "1"], &["v7.gguf", ".gguf or .bin"]),
+        (&["merge-lora", "v7.pth", "lora/v7-lora.pth", "merged", "-a", "1"], &["dst", ".safetensors"]),
+        (&["eval", "v7.pth", "--tokens", "1", "--lora", "lora/v7-lora.pth"], &["alpha", "lora/v7-lora.pth"]),
+        (&["eval", "v7.pth", "--tokens", "1", "--lora", "lora/v7-lora.pth:much"], &["lora/v7-lora.pth:much"]),
+    ] {
+        let line = failure(volary(args));
+        assert!(causes.iter().all(|cause| line.contains(cause)), "{args:?}: {line}");
+    }
+    for args in [&["merge-lora", "v7.pth", "lora/v7-lora.pth"][..], &["merge-lora", "a", "b", "c.pth", "-a", "much"]] {
+        assert_eq!(volary(args).status.code(), Some(2), "{args:?}");
+    }
+    assert_eq!(files_in(folder.path()).len(), 0);
+    for file in ["lora/v4-lora.pth", "lora/v7-disha.pth", "lora/v7-pissa-init.pth"] {
+        let line = failure(volary(&["info", file]));
+        assert!(line.contains(file) && line.contains("holds a LoRA, not a model"), "{line}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_gets_one_clear_line_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let dst = folder.path().join("merged.pth");
+    // A limit on the size of files stands for the disk; the signal that goes with it is not sent by full disks.
+    let script = r#"trap "" XFSZ; ulimit -f 100; exec "$0" "$@""#;
+    let volary = command(&[]);
+    let output = Command::new("bash")
+        .args(["-c", script])
+        .arg(volary.get_program())
+        .args(["merge-lora", "v7.pth", "lora/v7-lora.pth", dst.to_str().unwrap(), "-a", "32"])
+        .current_dir(golden(""))
+        .output()
+        .unwrap();
+    let line = failure(output);
+    assert!(line.contains("merged.pth") && line.contains("too large"), "{line}");
+    assert_eq!(files_in(folder.path()).len(), 0);
+}
+
+/// A base and a LoRA that take many seconds to merge, and hardly any space: all zeros, as holes.
+#[cfg(unix)]
+fn write_large_merge(folder: &Path) {
+    const LAYERS: usize = 400;
+    const WIDTH: usize = 512;
+    let write = |name: &str, parts: &[&str]| {
+        let size = WIDTH * WIDTH * 2;
+        let names =
+            (0..LAYERS).flat_map(|layer| parts.iter().map(move |part| format!("blocks.{layer}.att.key.{part}")));
+        let entries = names.enumerate().map(|(index, name)| {
+            let offsets = [index * size, (index + 1) * size];
+            (name, serde_json::json!({ "dtype": "BF16", "shape": [WIDTH, WIDTH], "data_offsets": offsets }))
+        });
+        let header = serde_json::Value::Object(entries.collect()).to_string();
+        let path = folder.join(name);
+        std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_len((8 + header.len() + LAYERS * parts.len() * size) as u64).unwrap();
+    };
+    write("base.safetensors", &["weight"]);
+    write("lora.safetensors", &["lora_A", "lora_B"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_and_being_terminated_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    write_large_merge(folder.path());
+    let [base, lora, dst] = ["base.safetensors", "lora.safetensors", "merged.pth"].map(|name| folder.path().join(name));
+    for signal in ["INT", "TERM"] {
+        let mut merge = command(&["merge-lora"]);
+        merge.args([&base, &lora, &dst]).args(["-a", "1", "-t", "1"]).stdout(std::process::Stdio::piped());
+        let mut child = merge.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        while !files_in(folder.path()).iter().any(|name| name.starts_with(".volary-")) {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let kill = format!("kill -{signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal}");
+        assert_eq!((output.stdout, output.stderr), (vec![], vec![]), "{signal}");
+        assert_eq!(files_in(folder.path()), ["base.safetensors", "lora.safetensors"], "{signal}");
+    }
+}
