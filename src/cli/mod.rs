@@ -9,6 +9,8 @@ mod eval;
 mod info;
 mod json;
 mod options;
+mod perplexity;
+mod plot;
 mod terminal;
 mod tokenize;
 
@@ -34,6 +36,7 @@ enum Command {
     Info(info::Arguments),
     Convert(convert::Arguments),
     Eval(eval::Arguments),
+    Perplexity(perplexity::Arguments),
     Tokenize(tokenize::Arguments),
     Bench(bench::Arguments),
 }
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Info(arguments) => info::run(&arguments),
         Command::Convert(arguments) => convert::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::Perplexity(arguments) => perplexity::run(arguments),
         Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };

@@ -10,7 +10,7 @@ use crate::generate::GenerateOptions;
 use crate::model::{Model, ModelOptions};
 
 /// Which model, and how to open it.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct ModelArguments {
     /// The model: a .pth, .safetensors, rwkv.cpp .bin or GGUF file
     pub model: PathBuf,
@@ -19,7 +19,7 @@ pub(super) struct ModelArguments {
 }
 
 /// How to open a model.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct OpeningArguments {
     /// Threads to compute with [default: VOLARY_THREADS, else one for each core]
     #[arg(short, long, value_name = "N")]
