@@ -67,6 +67,69 @@ fn a_text_that_cannot_be_measured_gets_one_clear_line() {
 }
 
 #[test]
+fn formats_make_a_table_that_fits_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "tale.txt", TEXT.as_bytes());
+    let table = text(&["perplexity", "v5.1.pth", &file, "--formats", "F16,bf16"]);
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    let row = |name: &str| rows.iter().find(|row| row.first() == Some(&name)).unwrap_or_else(|| panic!("{table}"));
+    // Name, perplexity, change (two words), divergence, MiB, bits per weight, prefill, decode.
+    assert_eq!((row("unquantized").len(), row("F16").len(), row("bf16").len()), (8, 9, 9));
+    let bits = |row: &[&str]| row[row.len() - 3].parse::<f64>().unwrap();
+    assert_eq!(bits(row("unquantized")), 32.0);
+    assert!(bits(row("F16")) < 20.0 && bits(row("bf16")) < 20.0);
+}
+
+#[test]
+fn json_of_formats_has_a_row_for_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "tale.txt", TEXT.as_bytes());
+    let object = json(&["perplexity", "v5.1.pth", &file, "--formats", "F32,BF16", "--skip", "8", "--json"]);
+    let plain = json(&["perplexity", "v5.1.pth", &file, "--skip", "8", "--json"]);
+    let base = &object["unquantized"];
+    assert_eq!((&base["format"], &base["perplexity"]), (&serde_json::Value::Null, &plain["perplexity"]));
+    let [same, rounded] = &object["formats"].as_array().unwrap()[..] else { panic!("{object}") };
+    assert_eq!((&same["format"], &same["kl_divergence"]), (&"F32".into(), &0.0.into()));
+    assert_eq!(same["bytes"], base["bytes"]);
+    assert_eq!(rounded["format"], "BF16");
+    let number = |key: &str| rounded[key].as_f64().unwrap_or_else(|| panic!("{key}: {rounded}"));
+    assert!(number("kl_divergence") > 0.0 && number("kl_divergence") < 0.01);
+    assert!(number("perplexity_change_percent").abs() < 5.0);
+    let change = (number("perplexity") / base["perplexity"].as_f64().unwrap() - 1.0) * 100.0;
+    assert!((number("perplexity_change_percent") - change).abs() < 1e-6);
+    for key in ["cross_entropy", "bits_per_byte", "kl_divergence_error", "bits_per_weight"] {
+        assert!(number(key) > 0.0, "{key}");
+    }
+    for key in ["prefill_tokens_per_second", "decode_tokens_per_second", "milliseconds_per_token"] {
+        assert!(number(key) > 0.0, "{key}");
+    }
+}
+
+#[test]
+fn a_plot_is_written_beside_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "tale.txt", TEXT.as_bytes());
+    for (name, start) in [("plot.svg", &b"<svg"[..]), ("plot.png", b"\x89PNG")] {
+        let plot = folder.path().join(name);
+        text(&["perplexity", "v5.1.pth", &file, "--formats", "F16,BF16", "--plot", plot.to_str().unwrap()]);
+        assert!(std::fs::read(plot).unwrap().starts_with(start), "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "no temporary file may be left");
+    // Before any work: the model does not exist, and nobody looks.
+    let nowhere = folder.path().join("missing/plot.svg");
+    failure(&["perplexity", "missing.pth", &file, "--formats", "F16", "--plot", nowhere.to_str().unwrap()], "plot.svg");
+}
+
+#[test]
+fn a_format_that_does_not_exist_is_refused_before_any_work() {
+    let output = volary(&["perplexity", "missing.pth", "missing.txt", "--formats", "F16,Q9_7"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("Q9_7"), "{errors}");
+}
+
+#[test]
 fn a_plot_of_another_kind_is_refused_before_any_work() {
     // The model does not exist: nobody looks.
     for plot in ["plot.pdf", "plot", ".png"] {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::terminal;
+use crate::convert::Quantization;
 use crate::error::{Error, Result};
 use crate::generate::GenerateOptions;
 use crate::model::{Model, ModelOptions};
@@ -37,13 +38,16 @@ pub(super) struct OpeningArguments {
 
 impl ModelArguments {
     pub fn open(self) -> Result<Model> {
+        self.open_as(None)
+    }
+
+    /// The model, its weights brought to other formats.
+    pub fn open_as(self, quantization: Option<Quantization>) -> Result<Model> {
         let OpeningArguments { threads, tokenizer, state, group_norm_eps } = self.opening;
         let threads = threads.map_or_else(threads_of_environment, |threads| Ok(Some(threads)))?;
         let progress = Some(terminal::progress_bar("Loading"));
-        Model::open_with(
-            self.model,
-            ModelOptions { threads, tokenizer, group_norm_eps, initial_state: state, progress, ..Default::default() },
-        )
+        let options = ModelOptions { threads, tokenizer, group_norm_eps, quantization, initial_state: state, progress };
+        Model::open_with(self.model, options)
     }
 }
 

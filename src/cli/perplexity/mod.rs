@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::convert::{self, EncoderName, PolicyName};
 use super::options::ModelArguments;
 use super::plot::PlotFile;
 use super::{Failure, Outcome, json, terminal};
+use crate::convert::Quantization;
 use crate::error::{Error, Result};
-use crate::eval::{ComparisonOptions, FormatComparison, PerplexityOptions, PerplexityReport};
-use crate::model::{DEFAULT_CHUNK, Model};
+use crate::eval::{ComparisonOptions, PerplexityOptions, PerplexityReport};
+use crate::model::DEFAULT_CHUNK;
+use crate::quant::Format;
 use crate::whole_file;
 
 /// Measure how well a model predicts a text, and what quantizing it costs
@@ -33,7 +36,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNK)]
     chunk: usize,
     /// Compare the model with itself in these formats: Q4_0, Q5_1, …
-    #[arg(long, value_name = "FORMAT,FORMAT,…", value_delimiter = ',')]
+    #[arg(long, value_name = "T,T,…", value_delimiter = ',', value_parser = known_format)]
     formats: Vec<String>,
     /// Draw perplexity against size: an .svg or .png file
     #[arg(long, value_name = "FILE", requires = "formats")]
@@ -48,16 +51,33 @@ pub(super) struct Arguments {
 /// How to quantize for `--formats`.
 #[derive(Args)]
 struct QuantizingArguments {
-    /// How blocks are chosen: with less error, or bit for bit as rwkv.cpp and ggml do
-    #[arg(long, value_parser = ["search", "reference"], default_value = "search", requires = "formats")]
-    encoder: String,
-    /// Which tensors get which format
-    #[arg(long, value_parser = ["default", "rwkvcpp", "llamacpp"], default_value = "default", requires = "formats")]
-    policy: String,
+    /// How blocks are chosen: searched for less error, or bit for bit as rwkv.cpp and ggml do
+    #[arg(long, value_enum, default_value_t = EncoderName::Search, requires = "formats")]
+    encoder: EncoderName,
+    /// Which tensors get a format, and what the others get
+    #[arg(long, value_enum, default_value_t = PolicyName::Default, requires = "formats")]
+    policy: PolicyName,
+}
+
+impl QuantizingArguments {
+    fn quantization(&self, format: Format) -> Quantization {
+        Quantization {
+            format: Some(format),
+            encoder: self.encoder.encoder(),
+            policy: Some(self.policy.policy()),
+            ..Quantization::default()
+        }
+    }
+}
+
+/// The name of a format that there is, as the user calls it: llama.cpp's file types have names of their own.
+fn known_format(name: &str) -> Result<String> {
+    convert::format(name).map(|_| name.to_string())
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let Arguments { model: from, text: path, skip, limit, chunk, formats, plot, quantizing, json } = arguments;
+    plot.as_ref().map_or(Ok(()), PlotFile::check_folder)?;
     let text = read_text(&path)?;
     let model = from.clone().open()?;
     let progress = Some(terminal::progress_bar("Reading"));
@@ -75,36 +95,29 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         };
     }
     let options = ComparisonOptions { perplexity, ..ComparisonOptions::default() };
-    let mut open = |format: &str| open_quantized(&from, format, &quantizing);
-    let comparison: FormatComparison =
-        model.compare_formats(&text, &formats, &options, &mut open).map_err(of_the_file)?;
-    if let Some(plot) = plot {
-        plot.write(&comparison, &name)?;
-    }
+    let mut open = |name: &str| from.clone().open_as(Some(quantizing.quantization(convert::format(name)?)));
+    let comparison = model.compare_formats(&text, &formats, &options, &mut open).map_err(of_the_file)?;
     match json {
-        true => print_json(&comparison, &path, skip),
-        false => table::print(&comparison, &name, skip),
+        true => print_json(&comparison, &path, skip)?,
+        false => table::print(&comparison, &name, skip)?,
     }
+    // Last: the numbers are out, should the disk be full.
+    plot.map_or(Ok(()), |plot| Ok(plot.write(&comparison, &name)?))
 }
 
 fn read_text(path: &Path) -> Result<String> {
-    /// Text and tokens of this size take a gigabyte or two.
+    /// Common test texts are smaller (enwik8: 100 MB), and ids of single bytes take four times as much.
     const LARGEST: u64 = 256 << 20;
     let mut bytes = Vec::new();
     let fail = |e| Error::io(path, e);
     whole_file::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Error::format(path, "is larger than 256 MiB; measure a part of it, such as head -c 256M gives"));
+        return Err(Error::format(path, "is larger than 256 MiB; measure a part of it"));
     }
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Error::format(path, format!("is not UTF-8 text at byte {at}; convert it, for example with iconv -t UTF-8"))
     })
-}
-
-/// The model of the arguments, its weights in another format.
-fn open_quantized(_model: &ModelArguments, format: &str, _quantizing: &QuantizingArguments) -> Result<Model> {
-    Err(Error::unsupported(format, "quantizing is not built in yet; measure a converted file instead"))
 }
 
 fn print_json(report: &impl serde::Serialize, text: &Path, skip: usize) -> Outcome {

@@ -103,7 +103,7 @@ impl<'a> Data<'a> {
 fn padded(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     const ROOM: f64 = 0.12;
     // What differs by less is the same to the eye, and to a tick's label.
-    const LEAST: f64 = 1e-3;
+    const LEAST: f64 = 1e-2;
     let mut values = values.peekable();
     values.peek()?;
     let (least, greatest) = values.try_fold((f64::MAX, f64::MIN), |(least, greatest), value| {

@@ -42,6 +42,16 @@ impl FromStr for PlotFile {
 }
 
 impl PlotFile {
+    /// Fails where writing would for want of a folder: measuring may take hours.
+    pub fn check_folder(&self) -> Result<()> {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                Err(Error::io(&self.path, std::io::ErrorKind::NotFound.into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Draws the comparison over the text of this name.
     pub fn write(&self, comparison: &FormatComparison, text: &str) -> Result<()> {
         let bytes = match self.picture {
