@@ -1,80 +1,18 @@
 //! The `volary` command from outside: what it prints where, and its exit status.
 #![allow(clippy::unwrap_used)]
 
+mod command;
 mod reference;
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
+use command::{failure, failure_with_input, json, start, start_with, text, volary, volary_with_input, write};
 use reference::{distance, golden, golden_logits, read_npy};
 use serde_json::Value;
 
 const TOKENS: &str = "13,252,235,218,201,184,167,150,133,116,99,82,65,48,31,14";
-
-fn start(args: &[&str]) -> Child {
-    start_with(args, "VOLARY_THREADS", "2")
-}
-
-fn start_with(args: &[&str], variable: &str, value: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_volary"))
-        .args(args)
-        .current_dir(golden(""))
-        .env(variable, value)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn volary_with_input(args: &[&str], input: &str) -> Output {
-    let mut child = start(args);
-    // A command that fails before it reads may have closed the pipe.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn volary(args: &[&str]) -> Output {
-    volary_with_input(args, "")
-}
-
-/// What a successful run printed.
-fn text(args: &[&str]) -> String {
-    let output = volary(args);
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""), "{args:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one JSON object that a successful run printed.
-fn json(args: &[&str]) -> Value {
-    let value: Value = serde_json::from_str(&text(args)).unwrap();
-    assert!(value.is_object(), "{args:?}");
-    value
-}
-
-/// The one line that a failed run printed, which must name what failed.
-fn failure_with_input(args: &[&str], input: &str, named: &str) -> String {
-    let output = volary_with_input(args, input);
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {errors}");
-    assert_eq!(errors.lines().count(), 1, "{args:?}: {errors}");
-    assert!(errors.starts_with("volary: ") && errors.contains(named), "{args:?}: {errors}");
-    errors
-}
-
-fn failure(args: &[&str], named: &str) -> String {
-    let output = volary(args);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{args:?}");
-    failure_with_input(args, "", named)
-}
-
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).unwrap();
-    path.to_str().unwrap().to_string()
-}
 
 #[test]
 fn what_is_no_checkpoint_gets_one_clear_line_from_every_command() {

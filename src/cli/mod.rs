@@ -10,6 +10,8 @@ mod info;
 mod json;
 mod merge_lora;
 mod options;
+mod perplexity;
+mod plot;
 mod terminal;
 mod tokenize;
 
@@ -36,6 +38,7 @@ enum Command {
     Convert(convert::Arguments),
     Eval(eval::Arguments),
     MergeLora(merge_lora::Arguments),
+    Perplexity(perplexity::Arguments),
     Tokenize(tokenize::Arguments),
     Bench(bench::Arguments),
 }
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Convert(arguments) => convert::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::MergeLora(arguments) => merge_lora::run(arguments),
+        Command::Perplexity(arguments) => perplexity::run(arguments),
         Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };

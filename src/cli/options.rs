@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::terminal;
 use crate::checkpoint::Lora;
+use crate::convert::Quantization;
 use crate::error::{Error, Result};
 use crate::generate::GenerateOptions;
 use crate::model::{Model, ModelOptions};
 
 /// Which model, and how to open it.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct ModelArguments {
     /// The model: a .pth, .safetensors, rwkv.cpp .bin or GGUF file
     pub model: PathBuf,
@@ -21,7 +22,7 @@ pub(super) struct ModelArguments {
 }
 
 /// How to open a model.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct OpeningArguments {
     /// Threads to compute with [default: VOLARY_THREADS, else one for each core]
     #[arg(short, long, value_name = "N")]
@@ -42,21 +43,22 @@ pub(super) struct OpeningArguments {
 
 impl ModelArguments {
     pub fn open(self) -> Result<Model> {
+        self.open_as(None)
+    }
+
+    /// The model, its weights brought to other formats.
+    pub fn open_as(self, quantization: Option<Quantization>) -> Result<Model> {
         let OpeningArguments { threads, tokenizer, state, group_norm_eps, lora } = self.opening;
-        let threads = threads_or_environment(threads)?;
-        let progress = Some(terminal::progress_bar("Loading"));
-        Model::open_with(
-            self.model,
-            ModelOptions {
-                threads,
-                tokenizer,
-                group_norm_eps,
-                initial_state: state,
-                loras: lora,
-                progress,
-                ..Default::default()
-            },
-        )
+        let options = ModelOptions {
+            threads: threads_or_environment(threads)?,
+            tokenizer,
+            group_norm_eps,
+            quantization,
+            initial_state: state,
+            loras: lora,
+            progress: Some(terminal::progress_bar("Loading")),
+        };
+        Model::open_with(self.model, options)
     }
 }
 

@@ -1,5 +1,11 @@
 //! Measurements of a model.
 
 mod bench;
+mod formats;
+mod lockstep;
+mod perplexity;
+mod score;
 
 pub use bench::{BenchOptions, BenchReport};
+pub use formats::{ComparisonOptions, FormatComparison, FormatReport};
+pub use perplexity::{PerplexityOptions, PerplexityReport};

@@ -159,6 +159,11 @@ impl Model {
         self.0.pool.threads()
     }
 
+    /// The model's threads, for what is computed from its logits.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
     /// Tells these weights from others: states of one model fit no other. The same weights have the same fingerprint
     /// in every file type.
     pub fn fingerprint(&self) -> u64 {
