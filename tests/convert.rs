@@ -5,7 +5,7 @@ mod reference;
 
 use std::path::{Path, PathBuf};
 
-use reference::{distance, golden, golden_logits, tokens};
+use reference::{distance, golden, golden_logits, relative_rms, tokens};
 use volary::checkpoint::Checkpoint;
 use volary::convert::{ConvertOptions, ConvertReport, Policy, Quantization, convert};
 use volary::model::{Logits, Sequence};
@@ -158,8 +158,15 @@ fn every_format_that_a_file_can_hold_is_written_and_read_again() {
             assert_eq!(checkpoint.tensor("blocks.0.ffn.key.weight").unwrap().format, format, "{source}");
             assert_eq!(report.file_size, std::fs::metadata(&target).unwrap().len());
             let expected = logits(&golden(source));
-            let off = distance(&logits(&target), &expected) / distance(&expected, &vec![0.0; expected.len()]);
-            assert!(off < 0.5, "{source} as {format} is off by {off}");
+            let off = relative_rms(&logits(&target), &expected);
+            // Random weights are hard on rounding: twice what was measured.
+            let tolerance = match 8 * format.block_bytes() / format.block_len() {
+                16.. => 1e-3,
+                8.. => 0.04,
+                5.. if as_typed(format).starts_with("Q5") => 0.3,
+                _ => 0.8,
+            };
+            assert!(off < tolerance, "{source} as {format} is off by {off}");
         };
         gguf.iter().for_each(|&format| check("v7.pth", "a.gguf", format, None));
         bin.iter().for_each(|&format| check("v7.pth", "a.bin", format, Some(101)));

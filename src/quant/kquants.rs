@@ -55,6 +55,15 @@ fn q3_k_scales(packed: &[u8]) -> [u8; 16] {
     })
 }
 
+/// Packs what `q3_k_scales` reads.
+#[inline(always)]
+pub(super) fn q3_k_scale_bytes(scales: &[u8; 16]) -> [u8; 12] {
+    std::array::from_fn(|byte| match byte {
+        0..8 => scales[byte] & 15 | (scales[byte + 8] & 15) << 4,
+        _ => (0..4).fold(0, |bits, row| bits | scales[byte - 8 + 4 * row] >> 4 << (2 * row)),
+    })
+}
+
 /// `y = d * scale * q - dmin * min`, 4 bits a number: of each 64 the first half in the low nibbles.
 #[inline(always)]
 pub(super) fn q4_k(bytes: &[u8], out: &mut [f32]) {
@@ -98,6 +107,16 @@ fn scale_and_min(packed: &[u8], sub: usize) -> (u8, u8) {
         let min = packed[sub + 4] >> 4 | packed[sub] >> 6 << 4;
         (scale, min)
     }
+}
+
+/// Packs what `scale_and_min` reads.
+#[inline(always)]
+pub(super) fn scale_and_min_bytes(scales: &[u8; 8], mins: &[u8; 8]) -> [u8; 12] {
+    std::array::from_fn(|byte| match byte {
+        0..4 => scales[byte] | scales[byte + 4] >> 4 << 6,
+        4..8 => mins[byte - 4] | mins[byte] >> 4 << 6,
+        _ => scales[byte - 4] & 15 | (mins[byte - 4] & 15) << 4,
+    })
 }
 
 /// `y = d * scale * (q - 32)`, 6 bits a number: four in nibbles, two in the bytes after them.
