@@ -38,6 +38,9 @@ pub(crate) fn recode(
         let sound = AtomicBool::new(true);
         pool.for_each(tasks.collect(), |(from, out)| {
             let numbers = from.len() / tensor.format.block_bytes() * tensor.format.block_len();
+            if scale == 1.0 && quant::repack(tensor.format, to, from, out) {
+                return;
+            }
             let mut values = [0.0; TASK];
             let values = &mut values[..numbers];
             quant::decode(tensor.format, from, values);

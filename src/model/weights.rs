@@ -156,7 +156,10 @@ impl<'a> Loader<'a> {
             None => Matrix::new(tensor, self.pool)?,
             Some((plan, encoder)) => {
                 let (format, mut data) = (plan.format(tensor.name), Vec::new());
-                let mut append = |bytes: &[u8]| Ok(data.extend_from_slice(bytes));
+                let mut append = |bytes: &[u8]| {
+                    data.extend_from_slice(bytes);
+                    Ok(())
+                };
                 recode(tensor, format, *encoder, 1.0, self.pool, &mut append)
                     .map_err(|error| error.in_file(self.checkpoint.path()))?;
                 Matrix::new(&Tensor { format, data: data.into(), ..*tensor }, self.pool)?

@@ -8,7 +8,7 @@ mod legacy;
 use std::fmt;
 
 pub use encode::Encoder;
-pub(crate) use encode::encode;
+pub(crate) use encode::{encode, repack};
 
 /// How a tensor's numbers are stored. Rows are divided into blocks of [`block_len`](Format::block_len)
 /// numbers that take [`block_bytes`](Format::block_bytes) bytes each.

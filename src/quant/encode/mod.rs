@@ -9,6 +9,7 @@ mod kquants;
 mod legacy;
 mod pack;
 mod plain;
+mod repack;
 mod rounding;
 mod search;
 mod sub_block;
@@ -19,6 +20,8 @@ use half::slice::HalfFloatSliceExt;
 use super::Format;
 use grid::Grid;
 use search::search;
+
+pub(crate) use repack::repack;
 
 /// How quantized blocks are chosen. Both write the same layouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

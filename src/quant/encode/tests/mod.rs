@@ -2,6 +2,7 @@
 
 mod golden;
 mod legacy;
+mod repack;
 mod rounding;
 mod search;
 
