@@ -50,6 +50,7 @@ pub fn merge_lora(
     let kind = OutputKind::of(dst)?;
     let pool = Pool::new(options.threads)?;
     let mut checkpoint = Checkpoint::open(base)?;
+    checkpoint.verify(&pool)?;
     let summary = checkpoint.merge(lora)?;
     let progress = |done| options.progress.as_ref().is_none_or(|progress| progress(done));
     match kind {

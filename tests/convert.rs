@@ -210,6 +210,8 @@ fn policies_choose_the_formats_of_their_tables() {
     assert_eq!(formats(Policy::LlamaCpp, Q5_1), [Q5_1, Q8_0, Q5_1, source, F32, F32]);
     assert_eq!(formats(Policy::LlamaCpp, F16), [F16, F16, F16, F32, F32, F32]);
     assert_eq!(formats(Policy::Default, F16), [F16, F16, F16, F16, F32, F32]);
+    assert_eq!(formats(Policy::Default, Q4_0), [Q5_1, Q8_0, Q4_0, Q8_0, F32, F32]);
+    assert_eq!(formats(Policy::Default, Q8_0), [Q8_0, Q8_0, Q8_0, Q8_0, F32, F32]);
 }
 
 #[test]
@@ -341,21 +343,58 @@ fn numbers_beyond_a_formats_range_are_refused_by_the_tensors_name() {
     // Ends with the head, in F32.
     let mut bytes = std::fs::read(golden("v4-101.bin")).unwrap();
     let end = bytes.len();
-    for (number, formats) in [(1e6f32, &[Format::F16, Format::Q8_0][..]), (f32::NAN, &[Format::BF16, Format::Q4_0])] {
+    let mut convert_with = |number: f32, format| {
         bytes[end - 4..].copy_from_slice(&number.to_le_bytes());
         std::fs::write(&source, &bytes).unwrap();
+        convert(&source, folder.path().join("model.gguf"), &to(format))
+    };
+    for (number, formats) in [
+        (1e6, &[Format::F16, Format::Q8_0, Format::Q4_0][..]),
+        (f32::INFINITY, &[Format::F32, Format::BF16, Format::Q4_0]),
+        (f32::NAN, &[Format::F32, Format::F16, Format::Q4_0]),
+    ] {
         for &format in formats {
-            let quantization = Quantization {
-                format: Some(format),
-                tensor_formats: vec![("*".into(), Format::F32)],
-                ..Default::default()
-            };
-            let keep = ConvertOptions { quantization, ..Default::default() };
-            assert!(convert(&source, folder.path().join("kept.gguf"), &keep).is_ok(), "F32 holds {number}");
-            let error = convert(&source, folder.path().join("none.gguf"), &to(format)).unwrap_err().to_string();
+            let error = convert_with(number, format).unwrap_err().to_string();
             assert!(error.contains("large.bin") && error.contains("head.weight"), "{error}");
         }
     }
+    convert_with(1e6, Format::F32).unwrap();
+    convert_with(1e6, Format::BF16).unwrap();
+}
+
+#[test]
+fn an_incomplete_or_damaged_checkpoint_is_refused_before_anything_is_written() {
+    let folder = folder();
+    let target = folder.path().join("model.gguf");
+    let mut refused = |name: &str, told: &str, damage: &dyn Fn(&mut Vec<u8>)| {
+        let source = folder.path().join(name);
+        let mut bytes = std::fs::read(golden(name)).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&source, bytes).unwrap();
+        let error = convert(&source, &target, &ConvertOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(told) && !target.exists(), "{error}");
+    };
+    // One bit in the middle of a `.pth`, whose archive has checksums.
+    refused("v7.pth", "checksum", &|bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    });
+    // A `.bin` says nothing of how many tensors there are: without the last ones it is still well-formed.
+    refused("v7-101.bin", "lacks the tensor head.weight", &|bytes| {
+        let head = bytes.windows(11).rposition(|window| window == b"head.weight").unwrap();
+        // Three fields and two dimensions stand before the name.
+        bytes.truncate(head - 20);
+    });
+    refused("v7-101.bin", "blocks.0.att.key.weight", &|bytes| {
+        let key = bytes.windows(23).position(|window| window == b"blocks.0.att.key.weight").unwrap();
+        // 64 columns of 64 rows become 32 of 128.
+        bytes[key - 8..key].copy_from_slice(&[32, 0, 0, 0, 128, 0, 0, 0]);
+    });
+    // The second tensor's offset.
+    refused("v7.gguf", "damaged", &|bytes| {
+        let name = bytes.windows(22).position(|window| window == b"token_embd_norm.weight").unwrap();
+        bytes[name + 22 + 4 + 8 + 4] ^= 0x20;
+    });
 }
 
 #[test]

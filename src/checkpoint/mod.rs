@@ -25,9 +25,12 @@ mod safetensors;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::pool::Pool;
 use crate::quant::{self, Format};
 pub(crate) use gguf::can_hold as gguf_can_hold;
 pub use lora::{Lora, MergeSummary};
@@ -114,11 +117,21 @@ pub(crate) struct Stored {
     pub elementwise: Option<fn(f32) -> f32>,
 }
 
+/// What a part of a file must add up to.
+#[derive(Debug)]
+pub(crate) struct Checksum {
+    pub name: String,
+    pub range: Range<usize>,
+    pub crc32: u32,
+}
+
 /// What a reader gives back.
+#[derive(Default)]
 pub(crate) struct Contents {
     pub files: Vec<Mapped>,
     pub stored: Vec<Stored>,
     pub metadata: Metadata,
+    pub checksums: Vec<Checksum>,
 }
 
 /// An open checkpoint: named tensors over memory-mapped files.
@@ -140,6 +153,7 @@ pub struct Checkpoint {
     /// The tensors' names in the order of the file.
     order: Vec<String>,
     metadata: Metadata,
+    checksums: Vec<Checksum>,
     generation: names::Generation,
     /// The tensors as the file stores them, in its order.
     originals: Vec<Original>,
@@ -158,7 +172,7 @@ impl Checkpoint {
     /// [`Error::Unsupported`] if it holds what Volary cannot use.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let (file_type, Contents { files, stored, metadata }) = read(path)?;
+        let (file_type, Contents { files, stored, metadata, checksums }) = read(path)?;
         let mut originals: Vec<_> = stored.iter().cloned().map(Original::new).collect();
         let names::Canonical { tensors: canonical, generation, is_as_trained } =
             names::canonical(stored, file_type, &metadata);
@@ -173,7 +187,19 @@ impl Checkpoint {
             }
         }
         let (path, additions) = (path.to_path_buf(), BTreeMap::new());
-        Ok(Self { path, file_type, files, tensors, order, metadata, generation, originals, is_as_trained, additions })
+        Ok(Self {
+            path,
+            file_type,
+            files,
+            tensors,
+            order,
+            metadata,
+            checksums,
+            generation,
+            originals,
+            is_as_trained,
+            additions,
+        })
     }
 
     /// The path it was opened by.
@@ -228,16 +254,44 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Format`] if there is none of that name, or if a LoRA makes its numbers too large for their format.
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        let stored = self.tensors.get(name).ok_or_else(|| {
-            Error::format(
-                &self.path,
-                format!("lacks the tensor {name}; the checkpoint is incomplete, or of no RWKV model"),
-            )
-        })?;
+        let stored = self.tensors.get(name).ok_or_else(|| self.lacks(name))?;
         let tensor = stored.read(self.files[stored.file].bytes());
         match self.additions.get(name) {
             None => Ok(tensor),
             Some(additions) => lora::add(self, tensor, additions),
+        }
+    }
+
+    /// The error that a missing tensor is.
+    pub(crate) fn lacks(&self, name: &str) -> Error {
+        let cause = format!("lacks the tensor {name}; the checkpoint is incomplete, or of no RWKV model");
+        Error::format(&self.path, cause)
+    }
+
+    /// Reads all of the file and compares it with the checksums that it holds. Only a `.pth` has any.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if a part does not have its checksum.
+    pub(crate) fn verify(&self, pool: &Pool) -> Result<()> {
+        let total: usize = self.checksums.iter().map(|checksum| checksum.range.len()).sum();
+        if self.files.first().is_some_and(|file| total > file.bytes().len()) {
+            return Err(Error::format(&self.path, "its entries overlap; it is damaged, download it again"));
+        }
+        let damaged = Mutex::new(None);
+        pool.for_each(self.checksums.iter().collect(), |checksum: &Checksum| {
+            let Checksum { name, range, crc32 } = checksum;
+            let file = &self.files[0];
+            if crc32fast::hash(&file.bytes()[range.clone()]) != *crc32 {
+                *damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
+            }
+            file.release(range.start, range.len());
+        });
+        match damaged.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(name) => {
+                let cause = format!("its entry {name} does not have its checksum: it is damaged, download it again");
+                Err(Error::format(&self.path, cause))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Contents, Mapped, Metadata, Stored, contiguous_strides, pickle};
+use super::{Checksum, Contents, Mapped, Metadata, Stored, contiguous_strides, pickle};
 use crate::error::{Error, Result};
 pub(super) use write::write;
 
@@ -29,7 +29,8 @@ pub(super) fn read(file: Mapped) -> Result<Contents> {
         .into_iter()
         .map(|(name, tensor)| archive.locate(name, tensor))
         .collect::<Result<_>>()?;
-    Ok(Contents { files: vec![file], stored, metadata: Metadata::default() })
+    let checksums = archive.checksums();
+    Ok(Contents { files: vec![file], stored, metadata: Metadata::default(), checksums })
 }
 
 /// Where the archive's entries lie in the file.
@@ -46,6 +47,7 @@ struct Entry {
     start: usize,
     size: usize,
     compressed: bool,
+    crc32: u32,
 }
 
 impl<'a> Archive<'a> {
@@ -82,6 +84,15 @@ impl<'a> Archive<'a> {
     fn bytes(&self, name: &str) -> Result<&'a [u8]> {
         let entry = self.entry(name)?;
         Ok(&self.file[entry.start..entry.start + entry.size])
+    }
+
+    fn checksums(&self) -> Vec<Checksum> {
+        let checksum = |(name, entry): (&String, &Entry)| Checksum {
+            name: name.clone(),
+            range: entry.start..entry.start + entry.size,
+            crc32: entry.crc32,
+        };
+        self.entries.iter().filter(|(_, entry)| !entry.compressed).map(checksum).collect()
     }
 
     /// Finds a tensor's numbers in the file.
@@ -152,7 +163,7 @@ fn directory(file: &[u8]) -> Result<HashMap<String, Entry>, String> {
             (inside && (compressed || entry.size() == entry.compressed_size())).then_some((start, size, compressed))
         };
         let (start, size, compressed) = extent().ok_or_else(|| format!("its entry {name} lies outside the file"))?;
-        entries.insert(name, Entry { start, size, compressed });
+        entries.insert(name, Entry { start, size, compressed, crc32: entry.crc32() });
     }
     Ok(entries)
 }

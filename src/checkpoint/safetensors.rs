@@ -11,7 +11,7 @@ use safetensors::tensor::Metadata as Header;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Contents, Mapped, Metadata, Stored};
+use super::{Contents, Mapped, Stored};
 use crate::error::{Error, Result};
 use crate::quant::Format;
 pub(super) use write::write;
@@ -30,7 +30,7 @@ pub(super) fn read(file: Mapped) -> Result<Contents> {
         match index_beside(&path)? {
             Some((index_path, index)) => read_shards(&index_path, &index)?,
             None => {
-                let mut contents = Contents { files: Vec::new(), stored: Vec::new(), metadata: Metadata::default() };
+                let mut contents = Contents::default();
                 append(&mut contents, file)?;
                 contents
             }
@@ -113,7 +113,7 @@ struct Index {
 }
 
 fn read_shards(index_path: &Path, index: &Index) -> Result<Contents> {
-    let mut contents = Contents { files: Vec::new(), stored: Vec::new(), metadata: Metadata::default() };
+    let mut contents = Contents::default();
     let shards: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
     for &shard in &shards {
         if !is_plain_name(shard) {

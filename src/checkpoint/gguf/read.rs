@@ -40,10 +40,20 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
         return Err(bytes.error(format!("asks for the impossible alignment {alignment}; it is damaged")));
     }
     let start = bytes.position().next_multiple_of(alignment as usize);
+    let mut expected = 0;
     for tensor in &mut stored {
+        // As ggml does: a table that leaves gaps or overlaps is damaged, and would give other tensors' numbers.
+        if tensor.offset != expected {
+            let cause =
+                format!("has the data of {} at {}, not at {expected}; it is damaged", tensor.name, tensor.offset);
+            return Err(bytes.error(format!("{cause}, download or convert it again")));
+        }
+        let end = tensor.format.size_of(&tensor.shape).and_then(|size| tensor.offset.checked_add(size));
+        expected =
+            end.and_then(|end| end.checked_next_multiple_of(alignment as usize)).ok_or_else(|| bytes.truncated())?;
         tensor.offset = tensor.offset.checked_add(start).ok_or_else(|| bytes.truncated())?;
     }
-    Ok(Contents { files: vec![file], stored, metadata })
+    Ok(Contents { files: vec![file], stored, metadata, checksums: Vec::new() })
 }
 
 /// A tensor's entry; its offset still counts from the beginning of the data.

@@ -27,7 +27,8 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
         named("n_layer", n_layer),
         ("data_type".to_string(), data_type),
     ];
-    Ok(Contents { files: vec![file], stored, metadata: Metadata { pairs, ..Metadata::default() } })
+    let metadata = Metadata { pairs, ..Metadata::default() };
+    Ok(Contents { files: vec![file], stored, metadata, checksums: Vec::new() })
 }
 
 fn header(bytes: &mut Bytes<'_>) -> Result<[u32; 6]> {

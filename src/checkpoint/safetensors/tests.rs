@@ -27,7 +27,7 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 type Tensors = Vec<(String, Vec<u8>)>;
 
 fn open(folder: &tempfile::TempDir, name: &str) -> Result<(Tensors, Metadata)> {
-    let Contents { files, stored, metadata } = read(Mapped::open(&folder.path().join(name))?)?;
+    let Contents { files, stored, metadata, .. } = read(Mapped::open(&folder.path().join(name))?)?;
     let read = |stored: Stored| {
         check_extent(&stored, &files[stored.file])?;
         Ok((stored.name.clone(), stored.read(files[stored.file].bytes()).data.to_vec()))
