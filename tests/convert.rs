@@ -366,7 +366,7 @@ fn numbers_beyond_a_formats_range_are_refused_by_the_tensors_name() {
 fn an_incomplete_or_damaged_checkpoint_is_refused_before_anything_is_written() {
     let folder = folder();
     let target = folder.path().join("model.gguf");
-    let mut refused = |name: &str, told: &str, damage: &dyn Fn(&mut Vec<u8>)| {
+    let refused = |name: &str, told: &str, damage: &dyn Fn(&mut Vec<u8>)| {
         let source = folder.path().join(name);
         let mut bytes = std::fs::read(golden(name)).unwrap();
         damage(&mut bytes);

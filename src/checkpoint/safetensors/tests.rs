@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::super::Metadata;
 use super::*;
 use crate::checkpoint::check_extent;
 
