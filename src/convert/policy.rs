@@ -1,5 +1,6 @@
 //! Which tensor gets which format: the table of each policy.
 
+use crate::checkpoint::LOW_RANK;
 use crate::quant::Format;
 
 /// Whose choice of formats to follow when a model is quantized to a format `T`.
@@ -41,20 +42,6 @@ pub(super) enum Role {
 impl Role {
     /// Told by the canonical name.
     pub fn of(name: &str) -> Self {
-        const LOW_RANK: [&str; 12] = [
-            "time_maa_w1",
-            "time_maa_w2",
-            "time_decay_w1",
-            "time_decay_w2",
-            "w1",
-            "w2",
-            "a1",
-            "a2",
-            "v1",
-            "v2",
-            "g1",
-            "g2",
-        ];
         const LAYER: [&str; 5] = ["receptance.weight", "key.weight", "value.weight", "gate.weight", "output.weight"];
         match name {
             "emb.weight" => return Self::Embedding,

@@ -60,6 +60,10 @@ pub(super) fn from_training(mut tensor: Stored, generation: Generation) -> Store
     with_canonical_shape(with_rows_as_outputs(tensor), generation, None)
 }
 
+/// The matrices of `att` that come in pairs whose rank is far below `n_embd`.
+pub(crate) const LOW_RANK: [&str; 12] =
+    ["time_maa_w1", "time_maa_w2", "time_decay_w1", "time_decay_w2", "w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"];
+
 /// RWKV-7's mixes, in the order in which every ecosystem fuses them.
 pub(crate) const RWKV7_MIXES: [&str; 6] = ["r", "w", "k", "v", "a", "g"];
 
@@ -203,21 +207,7 @@ impl Generation {
 
 /// BlinkDL keeps low-rank matrices as `[in, out]`: turns them.
 fn with_rows_as_outputs(tensor: Stored) -> Stored {
-    const TURNED: [&str; 12] = [
-        "time_maa_w1",
-        "time_maa_w2",
-        "time_decay_w1",
-        "time_decay_w2",
-        "w1",
-        "w2",
-        "a1",
-        "a2",
-        "v1",
-        "v2",
-        "g1",
-        "g2",
-    ];
-    let is_turned = tensor.name.rsplit_once(".att.").is_some_and(|(_, name)| TURNED.contains(&name));
+    let is_turned = tensor.name.rsplit_once(".att.").is_some_and(|(_, name)| LOW_RANK.contains(&name));
     match tensor.shape.len() {
         n @ 2.. if is_turned => tensor.transposed(n - 2, n - 1),
         _ => tensor,
