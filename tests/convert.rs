@@ -319,6 +319,73 @@ fn what_a_gguf_file_says_of_its_model_survives() {
     assert_eq!(second.tokenizer().unwrap().name(), "bytes");
 }
 
+/// `v4-101.bin` with a vocabulary of 260: four rows of zeros more in the embedding and the head.
+fn with_260_tokens() -> Vec<u8> {
+    let file = std::fs::read(golden("v4-101.bin")).unwrap();
+    let number = |at: usize| u32::from_le_bytes([file[at], file[at + 1], file[at + 2], file[at + 3]]) as usize;
+    let mut out = file[..24].to_vec();
+    out[8..12].copy_from_slice(&260u32.to_le_bytes());
+    let mut at = 24;
+    while at < file.len() {
+        let (n_dims, name_len) = (number(at), number(at + 4));
+        let dims: Vec<usize> = (0..n_dims).map(|i| number(at + 12 + 4 * i)).collect();
+        let data = at + 12 + 4 * n_dims + name_len;
+        let end = data + 4 * dims.iter().product::<usize>();
+        let start = out.len();
+        out.extend(&file[at..end]);
+        if dims == [32, 256] {
+            out[start + 16..start + 20].copy_from_slice(&260u32.to_le_bytes());
+            out.extend([0; 4 * 4 * 32]);
+        }
+        at = end;
+    }
+    out
+}
+
+/// Byte-level BPE as in `20B_tokenizer.json`: an end of text, the 256 bytes, and one merge.
+fn byte_level_json() -> String {
+    let printable = |byte: &u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let mut others = 0x100..;
+    let mut symbol = |byte| char::from_u32(if printable(&byte) { byte } else { others.next().unwrap() }).unwrap();
+    let mut vocabulary = serde_json::Map::from_iter([("<|endoftext|>".to_string(), 0.into())]);
+    vocabulary.extend((0..256).map(|byte| (symbol(byte).to_string(), (byte + 1).into())));
+    vocabulary.insert("he".into(), 257.into());
+    let end = serde_json::json!({ "id": 0, "content": "<|endoftext|>", "special": true, "normalized": false,
+        "single_word": false, "lstrip": false, "rstrip": false });
+    let bytes = serde_json::json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true });
+    serde_json::json!({ "version": "1.0", "added_tokens": [end], "normalizer": { "type": "NFC" },
+        "pre_tokenizer": bytes, "decoder": bytes, "post_processor": null, "truncation": null, "padding": null,
+        "model": { "type": "BPE", "vocab": vocabulary, "merges": ["h e"] } })
+    .to_string()
+}
+
+#[test]
+fn a_tokenizer_travels_inside_a_gguf_file() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("model.bin"), with_260_tokens()).unwrap();
+    std::fs::write(path("given.json"), byte_level_json()).unwrap();
+    let tokenizer = Some(path("given.json"));
+    converted(path("model.bin"), &path("first.gguf"), &ConvertOptions { tokenizer, ..Default::default() });
+    // From there on it needs no telling.
+    converted(path("first.gguf"), &path("second.gguf"), &to(Format::Q8_0));
+    std::fs::remove_file(path("given.json")).unwrap();
+    for name in ["first.gguf", "second.gguf"] {
+        let model = Model::open(path(name)).unwrap();
+        let tokenizer = model.tokenizer().unwrap();
+        assert_eq!(tokenizer.encode("hey <|endoftext|>").unwrap()[..2], [257, 122], "{name}");
+        assert_eq!(tokenizer.end_of_text(), Some(0), "{name}");
+        let ids = tokenizer.encode("Ein Hund: 犬").unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap(), "Ein Hund: 犬", "{name}");
+    }
+    let error = refusal(
+        "v7.pth",
+        &path("none.gguf"),
+        &ConvertOptions { tokenizer: Some(golden("v7.pth")), ..Default::default() },
+    );
+    assert!(error.to_string().contains("v7.pth"), "{error}");
+}
+
 #[test]
 fn a_cancelled_or_failed_conversion_leaves_the_old_file_and_nothing_else() {
     let folder = folder();

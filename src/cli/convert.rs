@@ -139,6 +139,7 @@ pub(super) fn show(report: &ConvertReport, target: &std::path::Path, json: bool)
             "file_size": report.file_size,
             "formats": formats,
             "refitted": report.refitted,
+            "requantized": report.requantized,
         }));
     }
     let mut out = std::io::stdout().lock();
@@ -150,6 +151,10 @@ pub(super) fn show(report: &ConvertReport, target: &std::path::Path, json: bool)
     if let Some(first) = report.refitted.first() {
         let count = report.refitted.len();
         writeln!(out, "{count} tensors got a finer format: their rows do not divide into its blocks ({first}, …)")?;
+    }
+    if report.requantized > 0 {
+        let count = report.requantized;
+        writeln!(out, "{count} tensors were quantized before: converting the unquantized model loses less")?;
     }
     Ok(())
 }

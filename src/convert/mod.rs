@@ -56,6 +56,8 @@ pub struct ConvertReport {
     /// Canonical names of the tensors that have another format than asked for, because their rows do not divide into
     /// its blocks.
     pub refitted: Vec<String>,
+    /// Matrices that were quantized before and are now in another quantized format: each such step loses more.
+    pub requantized: usize,
 }
 
 /// Writes a checkpoint as another file: `.gguf` or rwkv.cpp's `.bin`, by the extension of `target`.
@@ -120,6 +122,7 @@ pub(crate) fn write(checkpoint: &Checkpoint, path: &Path, options: &ConvertOptio
         file_size: 0,
         formats: BTreeMap::new(),
         refitted: plan.refitted.clone(),
+        requantized: plan.requantized(checkpoint),
     };
     let mut work = Work { checkpoint, config: &config, options, pool: &pool, container, done: 0, total: 0 };
     work.total = targets.iter().flat_map(|target| &target.parts).map(|part| work.numbers(part)).sum();

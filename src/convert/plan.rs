@@ -114,6 +114,16 @@ impl Plan {
         self.formats.get(name).copied().unwrap_or(Format::F32)
     }
 
+    /// How many tensors go from one quantized format to another. Those that only change the layout lose nothing.
+    pub fn requantized(&self, checkpoint: &Checkpoint) -> usize {
+        let loses = |(name, _, own): (&str, &[usize], Format)| {
+            let new = self.format(name);
+            let is_same = own == new || own.modern() == Some(new) || own.of_version_100() == Some(new);
+            !own.is_float() && !new.is_float() && !is_same
+        };
+        checkpoint.tensors().map(loses).filter(|&loses| loses).count()
+    }
+
     /// The format of most numbers in the layers' matrices.
     pub fn main_format(&self, checkpoint: &Checkpoint) -> Format {
         let mut counts = BTreeMap::new();

@@ -9,20 +9,20 @@ use serde_json::Value;
 
 use crate::reference::golden;
 
+/// The command, not yet started.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_volary"));
+    command.args(args).current_dir(golden("")).env("VOLARY_THREADS", "2");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 pub fn start(args: &[&str]) -> Child {
-    start_with(args, "VOLARY_THREADS", "2")
+    command(args).spawn().unwrap()
 }
 
 pub fn start_with(args: &[&str], variable: &str, value: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_volary"))
-        .args(args)
-        .current_dir(golden(""))
-        .env(variable, value)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    command(args).env(variable, value).spawn().unwrap()
 }
 
 pub fn volary_with_input(args: &[&str], input: &str) -> Output {
@@ -71,4 +71,45 @@ pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     path.to_str().unwrap().to_string()
+}
+
+/// The one line that a run failed with, which must have printed nothing else.
+pub fn failed(output: Output) -> String {
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    errors
+}
+
+pub fn files_in(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+/// Runs the command where no file can grow beyond 100 KiB, which stands for a full disk. The signal that goes with that
+/// limit is not sent by full disks.
+#[cfg(unix)]
+pub fn with_small_files(args: &[&str]) -> Output {
+    let script = r#"trap "" XFSZ; ulimit -f 100; exec "$0" "$@""#;
+    let volary = command(&[]);
+    let mut bash = Command::new("bash");
+    bash.args(["-c", script]).arg(volary.get_program()).args(args).current_dir(golden(""));
+    bash.output().unwrap()
+}
+
+/// Runs a command that writes into a folder, and sends it a signal once it does. It must end with 130, silently.
+#[cfg(unix)]
+pub fn interrupted_while_writing(args: &[&str], signal: &str, folder: &Path) {
+    let mut child = start(args);
+    while !files_in(folder).iter().any(|name| name.starts_with(".volary-")) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = format!("kill -{signal} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{signal}");
+    assert_eq!((output.stdout, output.stderr), (vec![], vec![]), "{signal}");
 }

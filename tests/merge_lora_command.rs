@@ -1,46 +1,12 @@
 //! `volary merge-lora` and `--lora` from outside: what they print where, their exit status, and what they leave behind.
 #![allow(clippy::unwrap_used)]
 
+mod command;
 mod reference;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
-use reference::golden;
-use serde_json::Value;
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volary"));
-    command.args(args).current_dir(golden("")).env("VOLARY_THREADS", "2");
-    command
-}
-
-fn volary(args: &[&str]) -> Output {
-    command(args).output().unwrap()
-}
-
-/// What a successful run printed.
-fn text(args: &[&str]) -> String {
-    let output = volary(args);
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""), "{args:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one line of a run that failed with 1.
-fn failure(output: Output) -> String {
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    errors
-}
-
-fn files_in(folder: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    names
-}
+use command::{failed, files_in, json, text, volary};
 
 #[test]
 fn a_merge_reports_what_it_merged() {
@@ -49,7 +15,7 @@ fn a_merge_reports_what_it_merged() {
     let dst = dst.to_str().unwrap();
     let args = ["merge-lora", "v7.pth", "lora/v7-lora.pth", dst, "--alpha", "32"];
     assert_eq!(text(&args), format!("{dst}: 2 lora, 5 replaced\n"));
-    let report: Value = serde_json::from_str(&text(&[&args[..], &["--json"]].concat())).unwrap();
+    let report = json(&[&args[..], &["--json"]].concat());
     assert_eq!((&report["tensors"]["lora"], &report["tensors"]["replaced"]), (&2.into(), &5.into()));
     assert_eq!((&report["output"], &report["alpha"]), (&dst.into(), &32.0.into()));
     let pissa = ["merge-lora", "v7.pth", "lora/v7-pissa.pth", dst, "--pissa-init", "lora/v7-pissa-init.pth"];
@@ -72,8 +38,7 @@ fn a_lora_given_at_loading_makes_the_merged_model() {
     text(&["merge-lora", dst, "lora/v7-disha.pth", dst]);
     let both =
         ["eval", "v7.pth", "--tokens", "1,2", "--json", "--lora", "lora/v7-lora.pth:32", "--lora", "lora/v7-disha.pth"];
-    let [both, merged]: [Value; 2] =
-        [&both[..], &["eval", dst, "--tokens", "1,2", "--json"]].map(|args| serde_json::from_str(&text(args)).unwrap());
+    let [both, merged] = [&both[..], &["eval", dst, "--tokens", "1,2", "--json"]].map(json);
     assert_eq!(both["positions"], merged["positions"]);
 }
 
@@ -97,7 +62,7 @@ fn what_cannot_be_merged_gets_one_clear_line() {
         (&["eval", "v7.pth", "--tokens", "1", "--lora", "lora/v7-lora.pth"], &["alpha", "lora/v7-lora.pth"]),
         (&["eval", "v7.pth", "--tokens", "1", "--lora", "lora/v7-lora.pth:much"], &["lora/v7-lora.pth:much"]),
     ] {
-        let line = failure(volary(args));
+        let line = failed(volary(args));
         assert!(causes.iter().all(|cause| line.contains(cause)), "{args:?}: {line}");
     }
     for args in [&["merge-lora", "v7.pth", "lora/v7-lora.pth"][..], &["merge-lora", "a", "b", "c.pth", "-a", "much"]] {
@@ -105,7 +70,7 @@ fn what_cannot_be_merged_gets_one_clear_line() {
     }
     assert_eq!(files_in(folder.path()).len(), 0);
     for file in ["lora/v4-lora.pth", "lora/v7-disha.pth", "lora/v7-pissa-init.pth"] {
-        let line = failure(volary(&["info", file]));
+        let line = failed(volary(&["info", file]));
         assert!(line.contains(file) && line.contains("holds a LoRA, not a model"), "{line}");
     }
 }
@@ -115,17 +80,14 @@ fn what_cannot_be_merged_gets_one_clear_line() {
 fn a_full_disk_gets_one_clear_line_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let dst = folder.path().join("merged.pth");
-    // A limit on the size of files stands for the disk; the signal that goes with it is not sent by full disks.
-    let script = r#"trap "" XFSZ; ulimit -f 100; exec "$0" "$@""#;
-    let volary = command(&[]);
-    let output = Command::new("bash")
-        .args(["-c", script])
-        .arg(volary.get_program())
-        .args(["merge-lora", "v7.pth", "lora/v7-lora.pth", dst.to_str().unwrap(), "-a", "32"])
-        .current_dir(golden(""))
-        .output()
-        .unwrap();
-    let line = failure(output);
+    let line = failed(command::with_small_files(&[
+        "merge-lora",
+        "v7.pth",
+        "lora/v7-lora.pth",
+        dst.to_str().unwrap(),
+        "-a",
+        "32",
+    ]));
     assert!(line.contains("merged.pth") && line.contains("too large"), "{line}");
     assert_eq!(files_in(folder.path()).len(), 0);
 }
@@ -159,19 +121,10 @@ fn ctrl_c_and_being_terminated_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     write_large_merge(folder.path());
     let [base, lora, dst] = ["base.safetensors", "lora.safetensors", "merged.pth"].map(|name| folder.path().join(name));
+    let args = [base, lora, dst].map(|path| path.to_str().unwrap().to_string());
+    let args = [&["merge-lora", "-a", "1", "-t", "1"][..], &args.each_ref().map(String::as_str)].concat();
     for signal in ["INT", "TERM"] {
-        let mut merge = command(&["merge-lora"]);
-        merge.args([&base, &lora, &dst]).args(["-a", "1", "-t", "1"]).stdout(std::process::Stdio::piped());
-        let mut child = merge.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        while !files_in(folder.path()).iter().any(|name| name.starts_with(".volary-")) {
-            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        let kill = format!("kill -{signal} {}", child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130), "{signal}");
-        assert_eq!((output.stdout, output.stderr), (vec![], vec![]), "{signal}");
+        command::interrupted_while_writing(&args, signal, folder.path());
         assert_eq!(files_in(folder.path()), ["base.safetensors", "lora.safetensors"], "{signal}");
     }
 }

@@ -1,0 +1,129 @@
+//! `volary convert` from outside: what it prints where, its exit status, and what it leaves behind.
+#![allow(clippy::unwrap_used)]
+
+mod command;
+mod reference;
+
+use command::{failed, files_in, json, text, volary};
+use reference::golden;
+
+#[test]
+fn a_conversion_reports_what_it_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model.gguf");
+    let target = target.to_str().unwrap();
+    let args = ["convert", "v7.pth", target, "--type", "Q4_K_M", "--tensor-type", "*.att.w1=F16"];
+    let shown = text(&args);
+    assert!(shown.starts_with(&format!("{target}: ")) && shown.contains("Q5_0") && shown.contains("F16"), "{shown}");
+    let report = json(&[&args[..], &["--json"]].concat());
+    assert_eq!((&report["file_type"], &report["path"]), (&"gguf".into(), &target.into()));
+    assert_eq!(report["file_size"].as_u64().unwrap(), std::fs::metadata(target).unwrap().len());
+    assert_eq!(report["source_size"].as_u64().unwrap(), std::fs::metadata(golden("v7.pth")).unwrap().len());
+    let refitted: Vec<_> = report["refitted"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(refitted.contains(&"blocks.0.att.key.weight") && !refitted.contains(&"blocks.0.att.w1"), "{refitted:?}");
+    let bytes: u64 = report["formats"].as_array().unwrap().iter().map(|row| row["bytes"].as_u64().unwrap()).sum();
+    assert!(bytes <= report["file_size"].as_u64().unwrap());
+    assert_eq!(report["requantized"], 0);
+    let again = json(&["convert", target, target, "--type", "Q4_0", "--json"]);
+    assert!(again["requantized"].as_u64().unwrap() > 0);
+    assert!(text(&["convert", target, target, "--type", "Q8_0"]).contains("quantized before"));
+    assert_eq!(files_in(folder.path()), ["model.gguf"]);
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_what_cannot_be_converted_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model.gguf");
+    let target = target.to_str().unwrap();
+    for args in [
+        &["convert", "v7.pth"][..],
+        &["convert", "v7.pth", target, "--type", "Q9_9"],
+        &["convert", "v7.pth", target, "--policy", "mine"],
+        &["convert", "v7.pth", target, "--encoder", "lucky"],
+        &["convert", "v7.pth", target, "--tensor-type", "emb.weight"],
+        &["convert", "v7.pth", target, "--tensor-type", "emb.weight=Q9_9"],
+    ] {
+        assert_eq!(volary(args).status.code(), Some(2), "{args:?}");
+    }
+    for (args, told) in [
+        (&["convert", "missing.pth", target][..], "missing.pth: no such file"),
+        (&["convert", "not-rwkv.pth", target], "not-rwkv.pth"),
+        (&["convert", "v7-state.pth", target], "v7-state.pth"),
+        (&["convert", "v7.pth", "model.onnx"], "model.onnx"),
+        (&["convert", "v7.pth", target, "--file-version", "100"], "file_version"),
+        (&["convert", "v7.pth", target, "--tensor-type", "nothing=Q8_0"], "nothing=Q8_0"),
+        (&["convert", "v7.pth", target, "--tokenizer", "v7.pth"], "v7.pth"),
+        (&["convert", "v7.pth", target, "--threads", "0"], "threads"),
+        (&["convert", "v7.pth", "no such folder/model.gguf"], "no such folder"),
+    ] {
+        let line = failed(volary(args));
+        assert!(line.contains(told), "{args:?}: {line}");
+    }
+    assert_eq!(files_in(folder.path()).len(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_gets_one_clear_line_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model.gguf");
+    let line = failed(command::with_small_files(&["convert", "v7.pth", target.to_str().unwrap()]));
+    assert!(line.contains("model.gguf") && line.contains("too large"), "{line}");
+    assert_eq!(files_in(folder.path()).len(), 0);
+}
+
+/// An RWKV-4 of zeros, as holes, that takes many seconds to convert and hardly any space.
+#[cfg(unix)]
+fn write_large_model(path: &std::path::Path) {
+    use std::io::{Seek, SeekFrom, Write};
+    const WIDTH: u32 = 2048;
+    const LAYERS: u32 = 48;
+    let mut file = std::fs::File::create(path).unwrap();
+    let mut put = |bytes: &[u8], hole: u64| {
+        file.write_all(bytes).unwrap();
+        let end = file.seek(SeekFrom::Current(hole as i64)).unwrap();
+        file.set_len(end).unwrap();
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    put(&words(&[0x6767_6d66, 101, 256, WIDTH, LAYERS, 0]), 0);
+    let mut tensor = |name: &str, shape: &[u32]| {
+        let dims: Vec<u32> = shape.iter().rev().copied().collect();
+        let header = [words(&[dims.len() as u32, name.len() as u32, 0]), words(&dims), name.into()].concat();
+        put(&header, shape.iter().map(|&len| u64::from(len)).product::<u64>() * 4);
+    };
+    tensor("emb.weight", &[256, WIDTH]);
+    tensor("head.weight", &[256, WIDTH]);
+    for part in ["weight", "bias"] {
+        tensor(&format!("ln_out.{part}"), &[WIDTH]);
+        tensor(&format!("blocks.0.ln0.{part}"), &[WIDTH]);
+    }
+    for layer in 0..LAYERS {
+        for norm in ["ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"] {
+            tensor(&format!("blocks.{layer}.{norm}"), &[WIDTH]);
+        }
+        for vector in ["att.time_decay", "att.time_first", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"] {
+            tensor(&format!("blocks.{layer}.{vector}"), &[WIDTH]);
+        }
+        for vector in ["ffn.time_mix_k", "ffn.time_mix_r"] {
+            tensor(&format!("blocks.{layer}.{vector}"), &[WIDTH]);
+        }
+        for matrix in ["att.receptance", "att.key", "att.value", "att.output", "ffn.receptance", "ffn.key", "ffn.value"]
+        {
+            tensor(&format!("blocks.{layer}.{matrix}.weight"), &[WIDTH, WIDTH]);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_and_being_terminated_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let [source, target] = ["large.bin", "model.gguf"].map(|name| folder.path().join(name));
+    write_large_model(&source);
+    let [source, target] = [source, target].map(|path| path.to_str().unwrap().to_string());
+    for signal in ["INT", "TERM"] {
+        let args = ["convert", &source, &target, "--type", "Q2_K", "--threads", "1"];
+        command::interrupted_while_writing(&args, signal, folder.path());
+        assert_eq!(files_in(folder.path()), ["large.bin"], "{signal}");
+    }
+}
