@@ -1,5 +1,7 @@
 //! The tensors of a file to be written: their names, shapes and order there.
 
+use std::collections::HashSet;
+
 use crate::checkpoint::{Architecture, BinVersion, Checkpoint, RWKV7_MIXES};
 use crate::error::{Error, Result};
 use crate::model::{Config, Generation};
@@ -26,12 +28,11 @@ pub(super) fn architecture(generation: Generation) -> Architecture {
 /// The tensors of a GGUF file, named and shaped as llama.cpp wants them.
 pub(super) fn gguf(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<Target>> {
     let architecture = architecture(config.generation);
-    let mut targets: Vec<Target> = Vec::new();
+    let (mut targets, mut fused) = (Vec::new(), HashSet::new());
     for canonical in checkpoint.names() {
         let shape = checkpoint.shape(canonical).unwrap_or_default();
         if let Some((name, parts)) = architecture.fused_with(canonical) {
-            if targets.last().is_none_or(|last| last.name != name) && !targets.iter().any(|target| target.name == name)
-            {
+            if fused.insert(name.clone()) {
                 let shape = vec![parts.len(), 1, 1, config.n_embd];
                 targets.push(Target { name, shape, parts });
             }
@@ -45,13 +46,12 @@ pub(super) fn gguf(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<Targe
         targets.push(Target { name, shape, parts });
     }
     if config.generation == Generation::V7 {
-        targets.retain(|target| !target.name.starts_with("blk.0.time_mix_v0"));
-        targets.retain(|target| !["1", "2"].iter().any(|i| target.name == format!("blk.0.time_mix_v{i}.weight")));
-        // llama.cpp asks for these in the first layer too, and does not use them: it takes those of the rate.
+        // llama.cpp asks for these in the first layer too, in the shape of the rate's, and does not use them.
         for i in ["0", "1", "2"] {
-            let part = format!("blocks.0.att.a{i}");
+            let (name, part) = (format!("blk.0.time_mix_v{i}.weight"), format!("blocks.0.att.a{i}"));
             let shape = checkpoint.shape(&part).unwrap_or_default().to_vec();
-            targets.push(Target { name: format!("blk.0.time_mix_v{i}.weight"), shape, parts: vec![part] });
+            targets.retain(|target| target.name != name);
+            targets.push(Target { name, shape, parts: vec![part] });
         }
     }
     Ok(targets)
@@ -68,13 +68,13 @@ pub(super) fn bin(checkpoint: &Checkpoint, config: &Config, version: BinVersion)
         let cause = "is RWKV-5.1, which rwkv.cpp cannot run; convert it to .gguf";
         return Err(Error::unsupported(checkpoint.path().display(), cause));
     }
-    let mut targets: Vec<Target> = Vec::new();
+    let (mut targets, mut fused) = (Vec::new(), HashSet::new());
     for canonical in checkpoint.names() {
         let shape = checkpoint.shape(canonical).unwrap_or_default();
         let (layer, own) = canonical.rsplit_once(".att.").unwrap_or((canonical, ""));
         if own.strip_prefix("x_").is_some_and(|mix| RWKV7_MIXES.contains(&mix)) {
             let name = format!("{layer}.att.x_rwkvag");
-            if targets.iter().all(|target| target.name != name) {
+            if fused.insert(name.clone()) {
                 let parts = RWKV7_MIXES.iter().map(|mix| format!("{layer}.att.x_{mix}")).collect();
                 targets.push(Target { name, shape: vec![RWKV7_MIXES.len(), 1, config.n_embd], parts });
             }
