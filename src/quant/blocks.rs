@@ -7,7 +7,20 @@ use half::slice::HalfFloatSliceExt;
 /// Reads the half-precision number at `at`.
 #[inline(always)]
 pub(super) fn half_at(block: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+    widened(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+/// A half-precision number as f32. `half`'s own conversion of a single number looks for the processor's instruction each
+/// time, which takes as long as the rest of a block.
+#[inline(always)]
+fn widened(half: u16) -> f32 {
+    /// 2^(127 - 15), the difference of the exponents' biases: makes subnormal numbers right as well.
+    const REBIAS: f32 = f32::from_bits((254 - 15) << 23);
+    const INFINITE: u32 = 0x7c00;
+    let (sign, magnitude) = (u32::from(half & 0x8000) << 16, u32::from(half & 0x7fff));
+    let finite = (f32::from_bits(magnitude << 13) * REBIAS).to_bits();
+    let special = if magnitude >= INFINITE { 0x7f80_0000 } else { 0 };
+    f32::from_bits(finite | special | sign)
 }
 
 /// Calls `decode` on each block and the numbers it stands for.
@@ -50,40 +63,38 @@ pub(super) fn bf16(bytes: &[u8], out: &mut [f32]) {
 /// `y = (q - 8) * d`
 #[inline(always)]
 pub(super) fn q4_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 18], out: &mut [f32; 32]| {
+    for_each_block(bytes, out, |block: &[u8; 18], out| {
         let d = half_at(block, 0);
-        split_nibbles(&block[2..], out, |q| (i32::from(q) - 8) as f32 * d);
+        scaled(&split_nibbles(block, 2), out, |q| (q - 8) as f32 * d);
     });
 }
 
 /// `y = q * d + m`
 #[inline(always)]
 pub(super) fn q4_1(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 20], out: &mut [f32; 32]| {
+    for_each_block(bytes, out, |block: &[u8; 20], out| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
-        split_nibbles(&block[4..], out, |q| f32::from(q) * d + m);
+        scaled(&split_nibbles(block, 4), out, |q| q as f32 * d + m);
     });
 }
 
 /// `y = (q - 16) * d`; bit `i` of the word after the scale is the fifth bit of number `i`.
 #[inline(always)]
 pub(super) fn q5_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 22], out: &mut [f32; 32]| {
+    for_each_block(bytes, out, |block: &[u8; 22], out| {
         let d = half_at(block, 0);
-        let fifths = fifth_bits(block, 2);
-        split_nibbles(&block[6..], out, f32::from);
-        add_fifths(out, fifths, |q| (q - 16.0) * d);
+        let q = with_fifths(split_nibbles(block, 6), word_at(block, 2));
+        scaled(&q, out, |q| (q - 16) as f32 * d);
     });
 }
 
 /// `y = q * d + m`, the fifth bits as in `q5_0`.
 #[inline(always)]
 pub(super) fn q5_1(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 24], out: &mut [f32; 32]| {
+    for_each_block(bytes, out, |block: &[u8; 24], out| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
-        let fifths = fifth_bits(block, 4);
-        split_nibbles(&block[8..], out, f32::from);
-        add_fifths(out, fifths, |q| q * d + m);
+        let q = with_fifths(split_nibbles(block, 8), word_at(block, 4));
+        scaled(&q, out, |q| q as f32 * d + m);
     });
 }
 
@@ -99,22 +110,41 @@ pub(super) fn q8_0(bytes: &[u8], out: &mut [f32]) {
 /// `y = d * LEVELS[q]`
 #[inline(always)]
 pub(super) fn iq4_nl(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 18], out: &mut [f32; 32]| {
+    for_each_block(bytes, out, |block: &[u8; 18], out| {
         let d = half_at(block, 0);
-        split_nibbles(&block[2..], out, |q| d * f32::from(IQ4_NL_LEVELS[usize::from(q)]));
+        scaled(&split_nibbles(block, 2), out, |q| d * f32::from(IQ4_NL_LEVELS[q as usize]));
     });
 }
 
 /// The levels of `IQ4_NL`: closer together around zero, where most weights are.
 pub(super) const IQ4_NL_LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// 32 numbers out of 16 bytes: the low nibbles, then the high ones.
+/// The levels in the 16 bytes at `at`: the low nibbles, then the high ones.
+///
+/// Levels are first unpacked, all of a block, and then scaled: compilers make vector instructions of the two loops, but
+/// not of one that does both.
 #[inline(always)]
-fn split_nibbles(packed: &[u8], out: &mut [f32; 32], value: impl Fn(u8) -> f32) {
-    let (low, high) = out.split_at_mut(16);
-    for ((low, high), byte) in low.iter_mut().zip(high).zip(packed) {
-        *low = value(byte & 15);
-        *high = value(byte >> 4);
+fn split_nibbles(block: &[u8], at: usize) -> [u8; 32] {
+    let mut q = [0; 32];
+    let (low, high) = q.split_at_mut(16);
+    for ((low, high), byte) in low.iter_mut().zip(high).zip(&block[at..at + 16]) {
+        *low = byte & 15;
+        *high = byte >> 4;
+    }
+    q
+}
+
+/// Adds 16 to the levels whose bit is set.
+#[inline(always)]
+pub(super) fn with_fifths(q: [u8; 32], bits: u32) -> [u8; 32] {
+    std::array::from_fn(|i| q[i] | (bits >> i & 1) as u8 * 16)
+}
+
+/// What each level stands for.
+#[inline(always)]
+pub(super) fn scaled<const N: usize>(q: &[u8; N], out: &mut [f32; N], value: impl Fn(i32) -> f32) {
+    for (out, q) in out.iter_mut().zip(q) {
+        *out = value(i32::from(*q));
     }
 }
 
@@ -125,15 +155,13 @@ pub(super) fn signed_bytes(packed: &[u8], out: &mut [f32], d: f32) {
     }
 }
 
+/// The `N` bytes at `at`.
 #[inline(always)]
-pub(super) fn fifth_bits(block: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+pub(super) fn run_at<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
+    std::array::from_fn(|i| block[at..at + N][i])
 }
 
-/// Adds 16 to the numbers whose bit is set, then turns each into its value.
 #[inline(always)]
-pub(super) fn add_fifths(out: &mut [f32; 32], bits: u32, value: impl Fn(f32) -> f32) {
-    for (i, out) in out.iter_mut().enumerate() {
-        *out = value(*out + (bits >> i << 4 & 16) as f32);
-    }
+pub(super) fn word_at(block: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(run_at(block, at))
 }

@@ -1,7 +1,7 @@
 //! Decoders of ggml's K-quants (`ggml-quants.c`): super-blocks of 256 numbers, divided into sub-blocks of 16 or 32
 //! whose scales, and minima, are themselves quantized.
 
-use super::blocks::{for_each_block, half_at};
+use super::blocks::{for_each_block, half_at, run_at, scaled};
 
 /// Numbers in a super-block.
 pub(super) const SUPER: usize = 256;
@@ -17,9 +17,8 @@ pub(super) fn q2_k(bytes: &[u8], out: &mut [f32]) {
             let (half, shift, part) = (sub / 8, sub % 8 / 2 * 2, sub % 2);
             let dl = d * f32::from(scales[sub] & 15);
             let ml = dmin * f32::from(scales[sub] >> 4);
-            for (out, byte) in out.iter_mut().zip(&packed[32 * half + 16 * part..]) {
-                *out = dl * f32::from(byte >> shift & 3) - ml;
-            }
+            let q = run_at::<16>(packed, 32 * half + 16 * part).map(|byte| byte >> shift & 3);
+            scaled(&q, out, |q| dl * q as f32 - ml);
         }
     });
 }
@@ -36,11 +35,9 @@ pub(super) fn q3_k(bytes: &[u8], out: &mut [f32]) {
             let (half, shift, part) = (sub / 8, sub % 8 / 2 * 2, sub % 2);
             let bit = 4 * half + shift / 2;
             let dl = d * (i32::from(scales[sub]) - 32) as f32;
-            let packed = &packed[32 * half + 16 * part..];
-            for ((out, byte), mask) in out.iter_mut().zip(packed).zip(&mask[16 * part..]) {
-                let third = i32::from(mask >> bit & 1) << 2;
-                *out = dl * (i32::from(byte >> shift & 3) + third - 4) as f32;
-            }
+            let (low, third) = (run_at::<16>(packed, 32 * half + 16 * part), run_at::<16>(mask, 16 * part));
+            let q: [u8; 16] = std::array::from_fn(|i| (low[i] >> shift & 3) | (third[i] >> bit & 1) << 2);
+            scaled(&q, out, |q| dl * (q - 4) as f32);
         }
     });
 }
@@ -73,9 +70,8 @@ pub(super) fn q4_k(bytes: &[u8], out: &mut [f32]) {
             let (scale, min) = scale_and_min(&block[4..16], sub);
             let (dl, ml) = (d * f32::from(scale), dmin * f32::from(min));
             let shift = sub % 2 * 4;
-            for (out, byte) in out.iter_mut().zip(&block[16 + 32 * (sub / 2)..]) {
-                *out = dl * f32::from(byte >> shift & 15) - ml;
-            }
+            let q = run_at::<32>(block, 16 + 32 * (sub / 2)).map(|byte| byte >> shift & 15);
+            scaled(&q, out, |q| dl * q as f32 - ml);
         }
     });
 }
@@ -85,14 +81,13 @@ pub(super) fn q4_k(bytes: &[u8], out: &mut [f32]) {
 pub(super) fn q5_k(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 176], out: &mut [f32; SUPER]| {
         let (d, dmin) = (half_at(block, 0), half_at(block, 2));
-        let mask = &block[16..48];
         for (sub, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let (scale, min) = scale_and_min(&block[4..16], sub);
             let (dl, ml) = (d * f32::from(scale), dmin * f32::from(min));
             let shift = sub % 2 * 4;
-            for ((out, byte), mask) in out.iter_mut().zip(&block[48 + 32 * (sub / 2)..]).zip(mask) {
-                *out = dl * f32::from((byte >> shift & 15) | (mask >> sub & 1) << 4) - ml;
-            }
+            let (low, fifth) = (run_at::<32>(block, 48 + 32 * (sub / 2)), run_at::<32>(block, 16));
+            let q: [u8; 32] = std::array::from_fn(|i| (low[i] >> shift & 15) | (fifth[i] >> sub & 1) << 4);
+            scaled(&q, out, |q| dl * q as f32 - ml);
         }
     });
 }
@@ -127,13 +122,12 @@ pub(super) fn q6_k(bytes: &[u8], out: &mut [f32]) {
         for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             // Of each 128 numbers, the quarter tells which nibbles and which pairs of bits are theirs.
             let (half, quarter, part) = (sub / 8, sub % 8 / 2, sub % 2);
-            let nibbles = &block[64 * half + 32 * (quarter % 2) + 16 * part..];
-            let pairs = &block[128 + 32 * half + 16 * part..];
+            let nibbles = run_at::<16>(block, 64 * half + 32 * (quarter % 2) + 16 * part);
+            let pairs = run_at::<16>(block, 128 + 32 * half + 16 * part);
             let dl = d * f32::from(block[192 + sub] as i8);
-            for ((out, nibble), pair) in out.iter_mut().zip(nibbles).zip(pairs) {
-                let q = (nibble >> (quarter / 2 * 4) & 15) | (pair >> (2 * quarter) & 3) << 4;
-                *out = dl * (i32::from(q) - 32) as f32;
-            }
+            let (nibble, pair) = (quarter / 2 * 4, 2 * quarter);
+            let q: [u8; 16] = std::array::from_fn(|i| (nibbles[i] >> nibble & 15) | (pairs[i] >> pair & 3) << 4);
+            scaled(&q, out, |q| dl * (q - 32) as f32);
         }
     });
 }

@@ -1,11 +1,11 @@
 //! Decoders of the formats of rwkv.cpp files of version 100 (April 2023; saharNooby's ggml, commit bfa8d5b).
 //! Nibbles are interleaved: byte `j` of a block holds the numbers `2j` (low) and `2j + 1` (high).
 
-use super::blocks::{add_fifths, fifth_bits, for_each_block, half_at, signed_bytes};
+use super::blocks::{for_each_block, half_at, scaled, signed_bytes, with_fifths, word_at};
 
 #[inline(always)]
 fn single_at(block: &[u8], at: usize) -> f32 {
-    f32::from_bits(fifth_bits(block, at))
+    f32::from_bits(word_at(block, at))
 }
 
 /// `y = (q - 8) * d`
@@ -13,7 +13,7 @@ fn single_at(block: &[u8], at: usize) -> f32 {
 pub(super) fn q4_0(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 20], out: &mut [f32; 32]| {
         let d = single_at(block, 0);
-        interleaved_nibbles(&block[4..], out, |q| (i32::from(q) - 8) as f32 * d);
+        scaled(&interleaved_nibbles(block, 4), out, |q| (q - 8) as f32 * d);
     });
 }
 
@@ -22,7 +22,7 @@ pub(super) fn q4_0(bytes: &[u8], out: &mut [f32]) {
 pub(super) fn q4_1(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 24], out: &mut [f32; 32]| {
         let (d, m) = (single_at(block, 0), single_at(block, 4));
-        interleaved_nibbles(&block[8..], out, |q| f32::from(q) * d + m);
+        scaled(&interleaved_nibbles(block, 8), out, |q| q as f32 * d + m);
     });
 }
 
@@ -31,7 +31,7 @@ pub(super) fn q4_1(bytes: &[u8], out: &mut [f32]) {
 pub(super) fn q4_1_o(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 24], out: &mut [f32; 32]| {
         let (d, m, outlier) = (half_at(block, 0), half_at(block, 2), half_at(block, 6));
-        interleaved_nibbles(&block[8..], out, |q| f32::from(q) * d + m);
+        scaled(&interleaved_nibbles(block, 8), out, |q| q as f32 * d + m);
         // A block of zeros has the index 0xFFFF, and its value is zero like all others.
         out[usize::from(u16::from_le_bytes([block[4], block[5]])) % 32] = outlier;
     });
@@ -42,7 +42,7 @@ pub(super) fn q4_1_o(bytes: &[u8], out: &mut [f32]) {
 pub(super) fn q4_2(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 10], out: &mut [f32; 16]| {
         let d = half_at(block, 0);
-        interleaved_nibbles(&block[2..], out, |q| (i32::from(q) - 8) as f32 * d);
+        scaled(&interleaved_nibbles(block, 2), out, |q| (q - 8) as f32 * d);
     });
 }
 
@@ -51,7 +51,7 @@ pub(super) fn q4_2(bytes: &[u8], out: &mut [f32]) {
 pub(super) fn q4_3(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 12], out: &mut [f32; 16]| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
-        interleaved_nibbles(&block[4..], out, |q| f32::from(q) * d + m);
+        scaled(&interleaved_nibbles(block, 4), out, |q| q as f32 * d + m);
     });
 }
 
@@ -60,8 +60,8 @@ pub(super) fn q4_3(bytes: &[u8], out: &mut [f32]) {
 pub(super) fn q5_0(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 22], out: &mut [f32; 32]| {
         let d = half_at(block, 0);
-        interleaved_nibbles(&block[6..], out, f32::from);
-        add_fifths(out, fifth_bits(block, 2), |q| (q - 16.0) * d);
+        let q = with_fifths(interleaved_nibbles(block, 6), word_at(block, 2));
+        scaled(&q, out, |q| (q - 16) as f32 * d);
     });
 }
 
@@ -70,8 +70,8 @@ pub(super) fn q5_0(bytes: &[u8], out: &mut [f32]) {
 pub(super) fn q5_1(bytes: &[u8], out: &mut [f32]) {
     for_each_block(bytes, out, |block: &[u8; 24], out: &mut [f32; 32]| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
-        interleaved_nibbles(&block[8..], out, f32::from);
-        add_fifths(out, fifth_bits(block, 4), |q| q * d + m);
+        let q = with_fifths(interleaved_nibbles(block, 8), word_at(block, 4));
+        scaled(&q, out, |q| q as f32 * d + m);
     });
 }
 
@@ -84,10 +84,8 @@ pub(super) fn q8_0(bytes: &[u8], out: &mut [f32]) {
     });
 }
 
-/// Two numbers out of each byte: the low nibble, then the high one.
+/// The levels in the bytes from `at` on: of each byte the low nibble, then the high one.
 #[inline(always)]
-fn interleaved_nibbles(packed: &[u8], out: &mut [f32], value: impl Fn(u8) -> f32) {
-    for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(packed) {
-        *pair = [value(byte & 15), value(byte >> 4)];
-    }
+fn interleaved_nibbles<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
+    std::array::from_fn(|i| block[at + i / 2] >> (4 * (i % 2)) & 15)
 }

@@ -201,6 +201,21 @@ mod tests {
     }
 
     #[test]
+    fn every_half_precision_number_is_widened_exactly() {
+        for bits in 0..=u16::MAX {
+            // As the scale of a block whose numbers are all -1.
+            let block = [&bits.to_le_bytes()[..], &[0x77; 16]].concat();
+            let mut out = [0.0; 32];
+            decode(Q4_0, &block, &mut out);
+            let expected = -half::f16::from_bits(bits).to_f32_const();
+            assert!(
+                out.iter().all(|x| x.to_bits() == expected.to_bits() || x.is_nan() && expected.is_nan()),
+                "{bits:#x}"
+            );
+        }
+    }
+
+    #[test]
     fn sizes_count_whole_blocks_and_refuse_ragged_rows_and_overflow() {
         assert_eq!(F16.size_of(&[3, 5]), Some(30));
         assert_eq!(Q5_1.size_of(&[2, 64]), Some(96));
