@@ -107,6 +107,8 @@ pub struct Tensor<'a> {
 #[derive(Debug)]
 pub(crate) struct Checksum {
     pub name: String,
+    /// Which of the checkpoint's files.
+    pub file: usize,
     pub range: Range<usize>,
     pub crc32: u32,
 }
@@ -254,29 +256,32 @@ impl Checkpoint {
         Error::format(&self.path, cause)
     }
 
-    /// Reads all of the file and compares it with the checksums that it holds. Only a `.pth` has any.
+    /// Reads all of the file, and of what was merged into it, and compares it with the checksums that it holds. Only a
+    /// `.pth` has any.
     ///
     /// # Errors
     /// [`Error::Format`] if a part does not have its checksum.
     pub(crate) fn verify(&self, pool: &Pool) -> Result<()> {
-        let total: usize = self.checksums.iter().map(|checksum| checksum.range.len()).sum();
-        if self.files.first().is_some_and(|file| total > file.bytes().len()) {
-            return Err(Error::format(&self.path, "its entries overlap; it is damaged, download it again"));
+        for (index, file) in self.files.iter().enumerate() {
+            let own = self.checksums.iter().filter(|checksum| checksum.file == index);
+            if own.map(|checksum| checksum.range.len()).sum::<usize>() > file.bytes().len() {
+                return Err(Error::format(file.path(), "its entries overlap; it is damaged, download it again"));
+            }
         }
         let damaged = Mutex::new(None);
         pool.for_each(self.checksums.iter().collect(), |checksum: &Checksum| {
-            let Checksum { name, range, crc32 } = checksum;
-            let file = &self.files[0];
+            let Checksum { name, file, range, crc32 } = checksum;
+            let file = &self.files[*file];
             if crc32fast::hash(&file.bytes()[range.clone()]) != *crc32 {
-                *damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
+                *damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some((file.path(), name));
             }
             file.release(range.start, range.len());
         });
         match damaged.into_inner().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
-            Some(name) => {
+            Some((path, name)) => {
                 let cause = format!("its entry {name} does not have its checksum: it is damaged, download it again");
-                Err(Error::format(&self.path, cause))
+                Err(Error::format(path, cause))
             }
         }
     }
