@@ -76,12 +76,27 @@ pub struct Metadata {
     pub general: Vec<(String, String)>,
     /// Epsilon of the layer norms.
     pub layer_norm_eps: Option<f32>,
+    /// The sizes that the file states beside its tensors.
+    pub sizes: Sizes,
     /// Numbers in a head.
     pub head_size: Option<usize>,
     /// RWKV-6 GGUF: the output of every so many layers is halved (0: never), and the weights stored to suit.
     pub rescale_every: Option<usize>,
     /// All plain key-value pairs, for a person to read.
     pub pairs: Vec<(String, String)>,
+}
+
+/// A model's sizes as its file states them: in a `.bin`'s header, or in a GGUF file's pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Layers.
+    pub n_layer: Option<usize>,
+    /// Width of the residual stream.
+    pub n_embd: Option<usize>,
+    /// Token ids.
+    pub n_vocab: Option<usize>,
+    /// Width of the channel mix's hidden layer.
+    pub n_ffn: Option<usize>,
 }
 
 impl Metadata {
