@@ -50,8 +50,8 @@ pub fn merge_lora(
     let kind = OutputKind::of(dst)?;
     let pool = Pool::new(options.threads)?;
     let mut checkpoint = Checkpoint::open(base)?;
-    checkpoint.verify(&pool)?;
     let summary = checkpoint.merge(lora)?;
+    checkpoint.verify(&pool)?;
     let progress = |done| options.progress.as_ref().is_none_or(|progress| progress(done));
     match kind {
         OutputKind::Pth | OutputKind::Safetensors => pool.enter(|| {

@@ -276,3 +276,22 @@ fn a_checkpoint_can_be_merged_over_itself() {
     merge(&path, &CASES[1].lora(), &path);
     assert_eq!(logits(&Model::open(&path).unwrap()), logits(&with_loras(&golden("v7.pth"), &[CASES[1].lora()])));
 }
+
+#[test]
+fn a_lora_with_a_flipped_bit_is_refused_by_its_checksum() {
+    let folder = tempfile::tempdir().unwrap();
+    let dst = folder.path().join("merged.pth");
+    for case in CASES {
+        let mut lora = case.lora();
+        let damaged = folder.path().join("damaged.pth");
+        let place = if case.has_init { lora.pissa_init.as_mut().unwrap() } else { &mut lora.path };
+        let mut bytes = std::fs::read(&*place).unwrap();
+        // In the numbers, which any change leaves plausible: PyTorch puts each storage behind a padding of `Z`s.
+        let numbers = bytes.windows(4).rposition(|window| window == b"ZZZZ").unwrap() + 4;
+        bytes[numbers] ^= 1;
+        std::fs::write(&damaged, bytes).unwrap();
+        *place = damaged;
+        let error = merge_lora(case.base(), &lora, &dst, MergeOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("damaged.pth") && error.contains("checksum") && !dst.exists(), "{error}");
+    }
+}

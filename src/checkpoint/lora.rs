@@ -114,9 +114,10 @@ impl Checkpoint {
             };
             additions.push((target, addition));
         }
-        self.files.extend(trained.files);
-        if let Some(initial) = initial {
-            self.files.extend(initial.finish(&lora.path)?);
+        let initial = initial.map(|initial| initial.finish(&lora.path)).transpose()?;
+        for (files, checksums) in [(trained.files, trained.checksums)].into_iter().chain(initial) {
+            self.files.extend(files);
+            self.checksums.extend(checksums);
         }
         for (canonical, trained) in replacements {
             self.replace(canonical, trained);

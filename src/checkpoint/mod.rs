@@ -76,12 +76,27 @@ pub struct Metadata {
     pub general: Vec<(String, String)>,
     /// Epsilon of the layer norms.
     pub layer_norm_eps: Option<f32>,
+    /// The sizes that the file states beside its tensors.
+    pub sizes: Sizes,
     /// Numbers in a head.
     pub head_size: Option<usize>,
     /// RWKV-6 GGUF: the output of every so many layers is halved (0: never), and the weights stored to suit.
     pub rescale_every: Option<usize>,
     /// All plain key-value pairs, for a person to read.
     pub pairs: Vec<(String, String)>,
+}
+
+/// A model's sizes as its file states them: in a `.bin`'s header, or in a GGUF file's pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Layers.
+    pub n_layer: Option<usize>,
+    /// Width of the residual stream.
+    pub n_embd: Option<usize>,
+    /// Token ids.
+    pub n_vocab: Option<usize>,
+    /// Width of the channel mix's hidden layer.
+    pub n_ffn: Option<usize>,
 }
 
 impl Metadata {
@@ -107,6 +122,8 @@ pub struct Tensor<'a> {
 #[derive(Debug)]
 pub(crate) struct Checksum {
     pub name: String,
+    /// Which of the checkpoint's files.
+    pub file: usize,
     pub range: Range<usize>,
     pub crc32: u32,
 }
@@ -254,29 +271,32 @@ impl Checkpoint {
         Error::format(&self.path, cause)
     }
 
-    /// Reads all of the file and compares it with the checksums that it holds. Only a `.pth` has any.
+    /// Reads all of the file, and of what was merged into it, and compares it with the checksums that it holds. Only a
+    /// `.pth` has any.
     ///
     /// # Errors
     /// [`Error::Format`] if a part does not have its checksum.
     pub(crate) fn verify(&self, pool: &Pool) -> Result<()> {
-        let total: usize = self.checksums.iter().map(|checksum| checksum.range.len()).sum();
-        if self.files.first().is_some_and(|file| total > file.bytes().len()) {
-            return Err(Error::format(&self.path, "its entries overlap; it is damaged, download it again"));
+        for (index, file) in self.files.iter().enumerate() {
+            let own = self.checksums.iter().filter(|checksum| checksum.file == index);
+            if own.map(|checksum| checksum.range.len()).sum::<usize>() > file.bytes().len() {
+                return Err(Error::format(file.path(), "its entries overlap; it is damaged, download it again"));
+            }
         }
         let damaged = Mutex::new(None);
         pool.for_each(self.checksums.iter().collect(), |checksum: &Checksum| {
-            let Checksum { name, range, crc32 } = checksum;
-            let file = &self.files[0];
+            let Checksum { name, file, range, crc32 } = checksum;
+            let file = &self.files[*file];
             if crc32fast::hash(&file.bytes()[range.clone()]) != *crc32 {
-                *damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
+                *damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some((file.path(), name));
             }
             file.release(range.start, range.len());
         });
         match damaged.into_inner().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
-            Some(name) => {
+            Some((path, name)) => {
                 let cause = format!("its entry {name} does not have its checksum: it is damaged, download it again");
-                Err(Error::format(&self.path, cause))
+                Err(Error::format(path, cause))
             }
         }
     }

@@ -89,6 +89,7 @@ impl<'a> Archive<'a> {
     fn checksums(&self) -> Vec<Checksum> {
         let checksum = |(name, entry): (&String, &Entry)| Checksum {
             name: name.clone(),
+            file: 0,
             range: entry.start..entry.start + entry.size,
             crc32: entry.crc32,
         };

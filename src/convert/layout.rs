@@ -1,6 +1,6 @@
 //! The tensors of a file to be written: their names, shapes and order there.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::checkpoint::{Architecture, BinVersion, Checkpoint, RWKV7_MIXES};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub(super) fn architecture(generation: Generation) -> Architecture {
 /// The tensors of a GGUF file, named and shaped as llama.cpp wants them.
 pub(super) fn gguf(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<Target>> {
     let architecture = architecture(config.generation);
-    let (mut targets, mut fused) = (Vec::new(), HashSet::new());
+    let (mut targets, mut fused) = (Vec::new(), BTreeSet::new());
     for canonical in checkpoint.names() {
         let shape = checkpoint.shape(canonical).unwrap_or_default();
         if let Some((name, parts)) = architecture.fused_with(canonical) {
@@ -68,7 +68,8 @@ pub(super) fn bin(checkpoint: &Checkpoint, config: &Config, version: BinVersion)
         let cause = "is RWKV-5.1, which rwkv.cpp cannot run; convert it to .gguf";
         return Err(Error::unsupported(checkpoint.path().display(), cause));
     }
-    let (mut targets, mut fused) = (Vec::new(), HashSet::new());
+    let architecture = architecture(config.generation);
+    let (mut targets, mut fused) = (Vec::new(), BTreeSet::new());
     for canonical in checkpoint.names() {
         let shape = checkpoint.shape(canonical).unwrap_or_default();
         let (layer, own) = canonical.rsplit_once(".att.").unwrap_or((canonical, ""));
@@ -80,7 +81,8 @@ pub(super) fn bin(checkpoint: &Checkpoint, config: &Config, version: BinVersion)
             }
             continue;
         }
-        if own == "time_state" {
+        // rwkv.cpp would pass over it, and whatever it was meant to be would be missing.
+        if architecture.name_of(canonical).is_none() || own == "time_state" {
             return Err(unnamed(checkpoint, canonical, "a .bin"));
         }
         let name = match (own, config.generation) {
@@ -106,6 +108,26 @@ fn bin_shape(name: &str, shape: &[usize], config: &Config) -> Vec<usize> {
         (Generation::V7, "x_k" | "w0" | "a0" | "v0" | "k_k" | "k_a") => vec![1, 1, config.n_embd],
         _ => shape.to_vec(),
     }
+}
+
+/// That a reader will find what was written: every name once, and behind it as many numbers as its shape says.
+pub(super) fn check(checkpoint: &Checkpoint, targets: &[Target]) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for Target { name, shape, parts } in targets {
+        let numbers = |part: &String| checkpoint.shape(part).map_or(0, |shape| shape.iter().product());
+        let refuse = |cause: String| Err(Error::unsupported(checkpoint.path().display(), cause));
+        let first = &parts[0];
+        if parts.iter().map(numbers).sum::<usize>() != shape.iter().product::<usize>() {
+            let own = checkpoint.shape(first).unwrap_or_default();
+            return refuse(format!("holds {first} {own:?}, which must be {shape:?} in the new file; keep this one"));
+        }
+        if !names.insert(name) {
+            return refuse(format!(
+                "holds {first} and a second tensor that is called {name} too; leave one of them out"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn unnamed(checkpoint: &Checkpoint, canonical: &str, file: &str) -> Error {

@@ -96,11 +96,14 @@ pub(crate) fn write(checkpoint: &Checkpoint, path: &Path, options: &ConvertOptio
         Container::Bin(version) => {
             let sizes = [config.n_vocab, config.n_embd, config.n_layer];
             let head = rwkvcpp::file_header(version, sizes, plan.main_format(checkpoint));
-            (head, layout::bin(checkpoint, &config, version)?)
+            let targets = layout::bin(checkpoint, &config, version)?;
+            layout::check(checkpoint, &targets)?;
+            (head, targets)
         }
         Container::Gguf => {
             let tokenizer = choose_tokenizer(checkpoint, &config, options.tokenizer.as_deref())?;
             let targets = layout::gguf(checkpoint, &config)?;
+            layout::check(checkpoint, &targets)?;
             let entry = |target: &Target| gguf::Entry {
                 name: target.name.clone(),
                 shape: target.shape.clone(),

@@ -85,6 +85,7 @@ impl Config {
             let sizes = format!("{n_vocab} tokens, {n_embd} channels, {n_ffn} hidden, {n_head} heads of {head_size}");
             return Err(Error::format(checkpoint.path(), format!("has impossible sizes: {sizes}")));
         }
+        check_stated_sizes(checkpoint, [n_layer, n_embd, n_vocab, n_ffn])?;
         Ok(Self {
             generation,
             n_layer,
@@ -202,13 +203,15 @@ fn generation_has(generation: Generation, name: &str) -> bool {
         "att.time_mix_k",
         "att.time_mix_v",
         "att.time_mix_r",
-        "att.time_mix_g",
-        "att.gate.weight",
         "ffn.time_mix_k",
         "ffn.time_mix_r",
     ];
     let own = match generation {
-        Generation::V4 | Generation::V5_0 | Generation::V5_1 | Generation::V5_2 => V4_V5.contains(&name),
+        Generation::V4 | Generation::V5_0 => V4_V5.contains(&name),
+        // A gate that only some layers have would make the others' look like 5.0.
+        Generation::V5_1 | Generation::V5_2 => {
+            V4_V5.contains(&name) || matches!(name, "att.time_mix_g" | "att.gate.weight")
+        }
         Generation::V6 => {
             name == "att.gate.weight"
                 || ["att.time_maa_", "att.time_decay", "att.time_faaaa", "ffn.time_maa_"]
@@ -248,6 +251,24 @@ fn count_layers(checkpoint: &Checkpoint) -> Result<usize> {
     Ok(present)
 }
 
+/// That what a file says of its model's sizes is true of its tensors: a file that has lost its last layers would else
+/// pass for a smaller model.
+fn check_stated_sizes(checkpoint: &Checkpoint, [n_layer, n_embd, n_vocab, n_ffn]: [usize; 4]) -> Result<()> {
+    let stated = checkpoint.metadata().sizes;
+    for (what, stated, found) in [
+        ("layers", stated.n_layer, n_layer),
+        ("channels", stated.n_embd, n_embd),
+        ("tokens", stated.n_vocab, n_vocab),
+        ("hidden channels", stated.n_ffn, n_ffn),
+    ] {
+        if let Some(stated) = stated.filter(|&stated| stated != found) {
+            let cause = format!("says that it has {stated} {what}, but has {found}; it is truncated or damaged");
+            return Err(Error::format(checkpoint.path(), format!("{cause}, download or convert it again")));
+        }
+    }
+    Ok(())
+}
+
 fn heads(checkpoint: &Checkpoint, generation: Generation, n_embd: usize) -> Result<(usize, usize)> {
     let named = match generation {
         Generation::V4 => return Ok((n_embd, 1)),
@@ -256,6 +277,11 @@ fn heads(checkpoint: &Checkpoint, generation: Generation, n_embd: usize) -> Resu
         Generation::V7 => "blocks.0.att.r_k",
     };
     match checkpoint.shape(named) {
+        // As a plain vector these do not tell: a GGUF file without its head size, or with a senseless one.
+        Some(shape @ &[_]) if matches!(generation, Generation::V6 | Generation::V7) => Err(Error::format(
+            checkpoint.path(),
+            format!("does not tell its head size, or one that does not divide {named} {shape:?}; convert it again"),
+        )),
         Some(&[n_head]) if n_head > 0 => Ok((n_head, n_embd / n_head)),
         Some(&[n_head, 1]) if n_head > 0 => Ok((n_head, n_embd / n_head)),
         Some(&[n_head, head_size]) => Ok((n_head, head_size)),

@@ -74,7 +74,7 @@ impl Network {
         let eps = config.layer_norm_eps;
         let emb = loader.matrix("emb.weight", config.n_vocab, config.n_embd)?;
         let ln0 = match config.generation {
-            Generation::V7 if !loader.contains("blocks.0.ln0.weight") => None,
+            Generation::V7 if !["weight", "bias"].iter().any(|x| loader.contains(&format!("blocks.0.ln0.{x}"))) => None,
             _ => Some(loader.norm("blocks.0.ln0", eps)?),
         };
         let mut blocks = Vec::new();

@@ -137,7 +137,7 @@ fn split_nibbles(block: &[u8], at: usize) -> [u8; 32] {
 /// Adds 16 to the levels whose bit is set.
 #[inline(always)]
 pub(super) fn with_fifths(q: [u8; 32], bits: u32) -> [u8; 32] {
-    std::array::from_fn(|i| q[i] | (bits >> i & 1) as u8 * 16)
+    std::array::from_fn(|i| q[i] | ((bits >> i & 1) as u8) << 4)
 }
 
 /// What each level stands for.

@@ -2,7 +2,7 @@
 
 use super::super::bytes::Bytes;
 use super::super::names::Architecture;
-use super::super::{Contents, Mapped, Metadata, Stored};
+use super::super::{Contents, Mapped, Metadata, Sizes, Stored};
 use super::{INT32, TEXT, TYPES};
 use crate::error::Result;
 use crate::quant::Format;
@@ -52,6 +52,10 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
         expected =
             end.and_then(|end| end.checked_next_multiple_of(alignment as usize)).ok_or_else(|| bytes.truncated())?;
         tensor.offset = tensor.offset.checked_add(start).ok_or_else(|| bytes.truncated())?;
+    }
+    // Something put in between would shift the numbers of all that follows, and nothing else would tell.
+    if expected.checked_add(start).is_none_or(|end| end < file.bytes().len()) {
+        return Err(bytes.error("has bytes after its last tensor; it is damaged, download or convert it again"));
     }
     Ok(Contents { files: vec![file], stored, metadata, checksums: Vec::new() })
 }
@@ -197,6 +201,13 @@ impl<'a> Pairs<'a> {
         if let Some(eps) = layer_norm_eps.filter(|eps| !(0.0..1.0).contains(eps)) {
             return Err(bytes.error(format!("asks for the impossible layer norm epsilon {eps}; it is damaged")));
         }
+        let size = |key: &str| own(key).map(|size| size as usize);
+        let sizes = Sizes {
+            n_layer: size("block_count"),
+            n_embd: size("embedding_length"),
+            n_vocab: size("vocab_size"),
+            n_ffn: size("feed_forward_length"),
+        };
         Ok(Metadata {
             architecture: Some(architecture.to_string()),
             vocabulary: self.vocabulary()?,
@@ -206,8 +217,9 @@ impl<'a> Pairs<'a> {
             embedding_precision: self.text(Metadata::EMBEDDING_PRECISION).and_then(Format::named),
             general: self.general(),
             layer_norm_eps,
-            head_size: own("wkv.head_size").map(|size| size as usize),
-            rescale_every: own("rescale_every_n_layers").map(|n| n as usize),
+            sizes,
+            head_size: size("wkv.head_size"),
+            rescale_every: size("rescale_every_n_layers"),
             pairs: self.0.iter().map(|(key, value)| (key.to_string(), value.shown())).collect(),
         })
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::super::{FileType, Mapped, Stored, names, read};
+use super::super::{Checksum, Contents, FileType, Mapped, Stored, names, read};
 use crate::error::{Error, Result};
 
 /// The two factors of a low-rank matrix `B A`.
@@ -27,6 +27,7 @@ pub(super) enum Change {
 /// A LoRA or one of its relatives.
 pub(super) struct TrainedFile {
     pub files: Vec<Mapped>,
+    pub checksums: Vec<Checksum>,
     /// By the name of the tensor that changes.
     pub changes: BTreeMap<String, Change>,
 }
@@ -35,6 +36,7 @@ pub(super) struct TrainedFile {
 pub(super) struct InitialValues {
     pub path: PathBuf,
     files: Vec<Mapped>,
+    checksums: Vec<Checksum>,
     pairs: BTreeMap<String, Pair>,
 }
 
@@ -61,7 +63,7 @@ struct Found {
 impl TrainedFile {
     /// `first_file`: the index that the file will have among the checkpoint's.
     pub fn read(path: &Path, first_file: usize) -> Result<Self> {
-        let (files, tensors) = tensors(path, first_file)?;
+        let Listed { files, tensors, checksums } = tensors(path, first_file)?;
         let mut found: BTreeMap<String, Found> = BTreeMap::new();
         for tensor in tensors {
             let (target, role) = role(&tensor.name);
@@ -90,7 +92,7 @@ impl TrainedFile {
             let change = found.change().map_err(|cause| Error::format(path, format!("{target}: {cause}")))?;
             Ok((target, change))
         });
-        Ok(Self { files, changes: changes.collect::<Result<_>>()? })
+        Ok(Self { files, checksums, changes: changes.collect::<Result<_>>()? })
     }
 }
 
@@ -110,7 +112,7 @@ impl Found {
 impl InitialValues {
     /// `first_file` as for [`TrainedFile::read`].
     pub fn read(path: &Path, first_file: usize) -> Result<Self> {
-        let (files, tensors) = tensors(path, first_file)?;
+        let Listed { files, tensors, checksums } = tensors(path, first_file)?;
         let mut halves: BTreeMap<String, [Option<Stored>; 2]> = BTreeMap::new();
         for tensor in tensors {
             let place = match role(&tensor.name) {
@@ -131,7 +133,7 @@ impl InitialValues {
                 format!("{target}: lacks one of init_lora_A and init_lora_B; it is incomplete"),
             )),
         });
-        Ok(Self { path: path.to_path_buf(), files, pairs: pairs.collect::<Result<_>>()? })
+        Ok(Self { path: path.to_path_buf(), files, checksums, pairs: pairs.collect::<Result<_>>()? })
     }
 
     /// Takes out what the training of this matrix started from.
@@ -142,10 +144,10 @@ impl InitialValues {
         })
     }
 
-    /// The files, if everything was taken: a matrix without its initial values is only right with what was trained.
-    pub fn finish(self, trained: &Path) -> Result<Vec<Mapped>> {
+    /// The files and their checksums, if everything was taken: a matrix without its initial values is only right with what was trained.
+    pub fn finish(self, trained: &Path) -> Result<(Vec<Mapped>, Vec<Checksum>)> {
         match self.pairs.first_key_value() {
-            None => Ok(self.files),
+            None => Ok((self.files, self.checksums)),
             Some((target, _)) => {
                 let cause = format!(
                     "holds initial values of {target}, but {} does not train it; it belongs to another training",
@@ -157,14 +159,20 @@ impl InitialValues {
     }
 }
 
+/// What lies in a file.
+struct Listed {
+    files: Vec<Mapped>,
+    tensors: Vec<Stored>,
+    checksums: Vec<Checksum>,
+}
+
 /// All tensors of a file, under BlinkDL's names as far as they have any.
-fn tensors(path: &Path, first_file: usize) -> Result<(Vec<Mapped>, Vec<Stored>)> {
-    let (file_type, contents) = read(path)?;
+fn tensors(path: &Path, first_file: usize) -> Result<Listed> {
+    let (file_type, Contents { files, mut stored, mut checksums, .. }) = read(path)?;
     if !matches!(file_type, FileType::Pth | FileType::Safetensors) {
         let cause = "is a model or an adapter of llama.cpp or rwkv.cpp; give the .pth or .safetensors of the training";
         return Err(Error::unsupported(path.display(), cause));
     }
-    let mut stored = contents.stored;
     if without_prefix_of_peft(&mut stored) {
         refuse_special_scales(path)?;
     }
@@ -173,7 +181,8 @@ fn tensors(path: &Path, first_file: usize) -> Result<(Vec<Mapped>, Vec<Stored>)>
         refuse_other_kinds(path, &tensor.name)?;
         tensor.file += first_file;
     }
-    Ok((contents.files, tensors))
+    checksums.iter_mut().for_each(|checksum| checksum.file += first_file);
+    Ok(Listed { files, tensors, checksums })
 }
 
 /// The tensor of the model that one is for, and its part in that.

@@ -1,7 +1,7 @@
 //! Reading rwkv.cpp's `.bin`.
 
 use super::super::bytes::Bytes;
-use super::super::{Contents, Mapped, Metadata, Stored};
+use super::super::{Contents, Mapped, Metadata, Sizes, Stored};
 use super::TYPES;
 use crate::error::{Error, Result};
 use crate::quant::Format;
@@ -27,7 +27,9 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
         named("n_layer", n_layer),
         ("data_type".to_string(), data_type),
     ];
-    let metadata = Metadata { pairs, ..Metadata::default() };
+    let size = |stated: u32| Some(stated as usize);
+    let sizes = Sizes { n_layer: size(n_layer), n_embd: size(n_embd), n_vocab: size(n_vocab), n_ffn: None };
+    let metadata = Metadata { pairs, sizes, ..Metadata::default() };
     Ok(Contents { files: vec![file], stored, metadata, checksums: Vec::new() })
 }
 
