@@ -48,10 +48,16 @@ fn dot4_in_registers(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
             sum[1] = _mm256_fmadd_ps(row[1], x[1], sum[1]);
         }
     }
-    std::array::from_fn(|r| {
-        let tail = rows[r].1.iter().zip(x_tail).fold(0.0, |sum, (w, x)| w.mul_add(*x, sum));
-        sum_lanes(_mm256_add_ps(sums[r][0], sums[r][1])) + tail
-    })
+    // Loops, since a closure may stay a function of its own, compiled without these features.
+    let mut products = [0.0; 4];
+    for ((product, sum), (_, row_tail)) in products.iter_mut().zip(&sums).zip(&rows) {
+        let mut tail = 0.0;
+        for (w, x) in row_tail.iter().zip(x_tail) {
+            tail = w.mul_add(*x, tail);
+        }
+        *product = sum_lanes(_mm256_add_ps(sum[0], sum[1])) + tail;
+    }
+    products
 }
 
 #[inline]

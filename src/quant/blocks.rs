@@ -23,21 +23,22 @@ fn widened(half: u16) -> f32 {
     f32::from_bits(finite | special | sign)
 }
 
-/// Calls `decode` on each block and the numbers it stands for.
-#[inline(always)]
-pub(super) fn for_each_block<const BYTES: usize, const LEN: usize>(
-    bytes: &[u8],
-    out: &mut [f32],
-    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
-) {
-    for (block, out) in bytes.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
-        decode(block, out);
-    }
+/// Runs a body for each block and the numbers it stands for.
+///
+/// A macro, not a function with a closure: a large closure stays a function of its own, and is compiled for the oldest
+/// instruction set wherever it is called from.
+macro_rules! for_each_block {
+    ($bytes:expr, $out:expr, |$block:ident: $size:literal, $numbers:ident: $len:tt| $body:expr) => {
+        for ($block, $numbers) in $bytes.as_chunks::<$size>().0.iter().zip($out.as_chunks_mut::<{ $len }>().0) {
+            $body
+        }
+    };
 }
+pub(super) use for_each_block;
 
 #[inline(always)]
 pub(super) fn f32(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block, out: &mut [f32; 1]| out[0] = f32::from_le_bytes(*block));
+    for_each_block!(bytes, out, |block: 4, out: 1| out[0] = f32::from_le_bytes(*block));
 }
 
 /// `half` uses the processor's conversion where there is one, if it gets many numbers at a time.
@@ -55,7 +56,7 @@ pub(super) fn f16(bytes: &[u8], out: &mut [f32]) {
 
 #[inline(always)]
 pub(super) fn bf16(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block, out: &mut [f32; 1]| {
+    for_each_block!(bytes, out, |block: 2, out: 1| {
         out[0] = f32::from_bits(u32::from(u16::from_le_bytes(*block)) << 16);
     });
 }
@@ -63,7 +64,7 @@ pub(super) fn bf16(bytes: &[u8], out: &mut [f32]) {
 /// `y = (q - 8) * d`
 #[inline(always)]
 pub(super) fn q4_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 18], out| {
+    for_each_block!(bytes, out, |block: 18, out: 32| {
         let d = half_at(block, 0);
         scaled(&split_nibbles(block, 2), out, |q| (q - 8) as f32 * d);
     });
@@ -72,7 +73,7 @@ pub(super) fn q4_0(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d + m`
 #[inline(always)]
 pub(super) fn q4_1(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 20], out| {
+    for_each_block!(bytes, out, |block: 20, out: 32| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
         scaled(&split_nibbles(block, 4), out, |q| q as f32 * d + m);
     });
@@ -81,7 +82,7 @@ pub(super) fn q4_1(bytes: &[u8], out: &mut [f32]) {
 /// `y = (q - 16) * d`; bit `i` of the word after the scale is the fifth bit of number `i`.
 #[inline(always)]
 pub(super) fn q5_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 22], out| {
+    for_each_block!(bytes, out, |block: 22, out: 32| {
         let d = half_at(block, 0);
         let q = with_fifths(split_nibbles(block, 6), word_at(block, 2));
         scaled(&q, out, |q| (q - 16) as f32 * d);
@@ -91,7 +92,7 @@ pub(super) fn q5_0(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d + m`, the fifth bits as in `q5_0`.
 #[inline(always)]
 pub(super) fn q5_1(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 24], out| {
+    for_each_block!(bytes, out, |block: 24, out: 32| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
         let q = with_fifths(split_nibbles(block, 8), word_at(block, 4));
         scaled(&q, out, |q| q as f32 * d + m);
@@ -101,7 +102,7 @@ pub(super) fn q5_1(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d`
 #[inline(always)]
 pub(super) fn q8_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 34], out: &mut [f32; 32]| {
+    for_each_block!(bytes, out, |block: 34, out: 32| {
         let d = half_at(block, 0);
         signed_bytes(&block[2..], out, d);
     });
@@ -110,7 +111,7 @@ pub(super) fn q8_0(bytes: &[u8], out: &mut [f32]) {
 /// `y = d * LEVELS[q]`
 #[inline(always)]
 pub(super) fn iq4_nl(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 18], out| {
+    for_each_block!(bytes, out, |block: 18, out: 32| {
         let d = half_at(block, 0);
         scaled(&split_nibbles(block, 2), out, |q| d * f32::from(IQ4_NL_LEVELS[q as usize]));
     });

@@ -10,7 +10,7 @@ pub(super) const SUPER: usize = 256;
 /// numbers.
 #[inline(always)]
 pub(super) fn q2_k(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 84], out: &mut [f32; SUPER]| {
+    for_each_block!(bytes, out, |block: 84, out: SUPER| {
         let (scales, packed) = (&block[..16], &block[16..80]);
         let (d, dmin) = (half_at(block, 80), half_at(block, 82));
         for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
@@ -27,7 +27,7 @@ pub(super) fn q2_k(bytes: &[u8], out: &mut [f32]) {
 /// is *not* set takes 4 away.
 #[inline(always)]
 pub(super) fn q3_k(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 110], out: &mut [f32; SUPER]| {
+    for_each_block!(bytes, out, |block: 110, out: SUPER| {
         let (mask, packed) = (&block[..32], &block[32..96]);
         let d = half_at(block, 108);
         let scales = q3_k_scales(&block[96..108]);
@@ -64,7 +64,7 @@ pub(super) fn q3_k_scale_bytes(scales: &[u8; 16]) -> [u8; 12] {
 /// `y = d * scale * q - dmin * min`, 4 bits a number: of each 64 the first half in the low nibbles.
 #[inline(always)]
 pub(super) fn q4_k(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 144], out: &mut [f32; SUPER]| {
+    for_each_block!(bytes, out, |block: 144, out: SUPER| {
         let (d, dmin) = (half_at(block, 0), half_at(block, 2));
         for (sub, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let (scale, min) = scale_and_min(&block[4..16], sub);
@@ -79,7 +79,7 @@ pub(super) fn q4_k(bytes: &[u8], out: &mut [f32]) {
 /// As `q4_k`, with a fifth bit of number `l` of sub-block `s` in bit `s` of byte `l` of a mask.
 #[inline(always)]
 pub(super) fn q5_k(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 176], out: &mut [f32; SUPER]| {
+    for_each_block!(bytes, out, |block: 176, out: SUPER| {
         let (d, dmin) = (half_at(block, 0), half_at(block, 2));
         for (sub, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let (scale, min) = scale_and_min(&block[4..16], sub);
@@ -117,7 +117,7 @@ pub(super) fn scale_and_min_bytes(scales: &[u8; 8], mins: &[u8; 8]) -> [u8; 12] 
 /// `y = d * scale * (q - 32)`, 6 bits a number: four in nibbles, two in the bytes after them.
 #[inline(always)]
 pub(super) fn q6_k(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 210], out: &mut [f32; SUPER]| {
+    for_each_block!(bytes, out, |block: 210, out: SUPER| {
         let d = half_at(block, 208);
         for (sub, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             // Of each 128 numbers, the quarter tells which nibbles and which pairs of bits are theirs.

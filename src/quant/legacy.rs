@@ -11,7 +11,7 @@ fn single_at(block: &[u8], at: usize) -> f32 {
 /// `y = (q - 8) * d`
 #[inline(always)]
 pub(super) fn q4_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 20], out: &mut [f32; 32]| {
+    for_each_block!(bytes, out, |block: 20, out: 32| {
         let d = single_at(block, 0);
         scaled(&interleaved_nibbles(block, 4), out, |q| (q - 8) as f32 * d);
     });
@@ -20,7 +20,7 @@ pub(super) fn q4_0(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d + m`
 #[inline(always)]
 pub(super) fn q4_1(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 24], out: &mut [f32; 32]| {
+    for_each_block!(bytes, out, |block: 24, out: 32| {
         let (d, m) = (single_at(block, 0), single_at(block, 4));
         scaled(&interleaved_nibbles(block, 8), out, |q| q as f32 * d + m);
     });
@@ -29,7 +29,7 @@ pub(super) fn q4_1(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d + m`, but for one number of the block that is kept as it is.
 #[inline(always)]
 pub(super) fn q4_1_o(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 24], out: &mut [f32; 32]| {
+    for_each_block!(bytes, out, |block: 24, out: 32| {
         let (d, m, outlier) = (half_at(block, 0), half_at(block, 2), half_at(block, 6));
         scaled(&interleaved_nibbles(block, 8), out, |q| q as f32 * d + m);
         // A block of zeros has the index 0xFFFF, and its value is zero like all others.
@@ -40,7 +40,7 @@ pub(super) fn q4_1_o(bytes: &[u8], out: &mut [f32]) {
 /// `y = (q - 8) * d`, 16 to a block.
 #[inline(always)]
 pub(super) fn q4_2(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 10], out: &mut [f32; 16]| {
+    for_each_block!(bytes, out, |block: 10, out: 16| {
         let d = half_at(block, 0);
         scaled(&interleaved_nibbles(block, 2), out, |q| (q - 8) as f32 * d);
     });
@@ -49,7 +49,7 @@ pub(super) fn q4_2(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d + m`, 16 to a block.
 #[inline(always)]
 pub(super) fn q4_3(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 12], out: &mut [f32; 16]| {
+    for_each_block!(bytes, out, |block: 12, out: 16| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
         scaled(&interleaved_nibbles(block, 4), out, |q| q as f32 * d + m);
     });
@@ -58,7 +58,7 @@ pub(super) fn q4_3(bytes: &[u8], out: &mut [f32]) {
 /// `y = (q - 16) * d`; bit `i` of the word after the scale is the fifth bit of number `i`.
 #[inline(always)]
 pub(super) fn q5_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 22], out: &mut [f32; 32]| {
+    for_each_block!(bytes, out, |block: 22, out: 32| {
         let d = half_at(block, 0);
         let q = with_fifths(interleaved_nibbles(block, 6), word_at(block, 2));
         scaled(&q, out, |q| (q - 16) as f32 * d);
@@ -68,7 +68,7 @@ pub(super) fn q5_0(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d + m`, the fifth bits as in `q5_0`.
 #[inline(always)]
 pub(super) fn q5_1(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 24], out: &mut [f32; 32]| {
+    for_each_block!(bytes, out, |block: 24, out: 32| {
         let (d, m) = (half_at(block, 0), half_at(block, 2));
         let q = with_fifths(interleaved_nibbles(block, 8), word_at(block, 4));
         scaled(&q, out, |q| q as f32 * d + m);
@@ -78,7 +78,7 @@ pub(super) fn q5_1(bytes: &[u8], out: &mut [f32]) {
 /// `y = q * d`
 #[inline(always)]
 pub(super) fn q8_0(bytes: &[u8], out: &mut [f32]) {
-    for_each_block(bytes, out, |block: &[u8; 36], out: &mut [f32; 32]| {
+    for_each_block!(bytes, out, |block: 36, out: 32| {
         let d = single_at(block, 0);
         signed_bytes(&block[4..], out, d);
     });
