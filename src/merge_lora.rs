@@ -23,7 +23,8 @@ pub struct MergeOptions {
 /// type: `.pth`, `.safetensors`, `.gguf` or `.bin`.
 ///
 /// A `.pth` or `.safetensors` has the base's own names, shapes, order and number formats; the others are as
-/// [`convert`](crate::convert::convert) writes them. The file appears under its name only when it is complete. One tensor at a time is in memory. The formulas, and where they are from: [`Checkpoint::merge`].
+/// [`convert`](crate::convert::convert) writes them. The file appears under its name only when it is complete. One tensor
+/// at a time is in memory. The formulas, and where they are from: [`Checkpoint::merge`].
 ///
 /// ```no_run
 /// use volary::checkpoint::Lora;
@@ -51,10 +52,10 @@ pub fn merge_lora(
     let pool = Pool::new(options.threads)?;
     let mut checkpoint = Checkpoint::open(base)?;
     let summary = checkpoint.merge(lora)?;
-    checkpoint.verify(&pool)?;
     let progress = |done| options.progress.as_ref().is_none_or(|progress| progress(done));
     match kind {
         OutputKind::Pth | OutputKind::Safetensors => pool.enter(|| {
+            checkpoint.verify(&pool)?;
             let writing = Writing::new(&checkpoint, &progress)?;
             let mut file = Replacement::create(dst)?;
             match kind {

@@ -1,7 +1,8 @@
 //! Checkpoints: files of named tensors, memory-mapped, under BlinkDL's names whatever the file calls them.
 //!
 //! A reader per file type lists what its file stores (`Stored`); `names` turns that into canonical tensors;
-//! [`Checkpoint`] hands them out. Nothing here computes anything beyond the dtype of an element.
+//! [`Checkpoint`] hands them out. Nothing here computes anything beyond the dtype of an
+//! element, but for what a LoRA adds (`lora`).
 //!
 //! # Canonical tensors
 //!

@@ -14,7 +14,7 @@ use crate::merge_lora::{MergeOptions, merge_lora};
 /// Merge a LoRA, PiSSA, DiSHA or Bone into the model it was trained on
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The model: a .pth or .safetensors that is not quantized
+    /// The model: a .pth, .safetensors, rwkv.cpp .bin or GGUF file that is not quantized
     base: PathBuf,
     /// What the training left: a .pth or .safetensors
     lora: PathBuf,

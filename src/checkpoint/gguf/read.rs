@@ -3,7 +3,7 @@
 use super::super::bytes::Bytes;
 use super::super::names::Architecture;
 use super::super::{Contents, Mapped, Metadata, Sizes, Stored};
-use super::{INT32, TEXT, TYPES};
+use super::{FLOAT32, INT32, LIST, TEXT, TYPES, UINT32};
 use crate::error::Result;
 use crate::quant::Format;
 
@@ -103,15 +103,15 @@ fn value<'a>(bytes: &mut Bytes<'a>, kind: u32, depth: usize) -> Result<Value<'a>
         1 => Value::Number(f64::from(i8::from_le_bytes(bytes.array()?))),
         2 => Value::Number(f64::from(u16::from_le_bytes(bytes.array()?))),
         3 => Value::Number(f64::from(i16::from_le_bytes(bytes.array()?))),
-        4 => Value::Number(f64::from(bytes.u32()?)),
+        UINT32 => Value::Number(f64::from(bytes.u32()?)),
         INT32 => Value::Number(f64::from(i32::from_le_bytes(bytes.array()?))),
-        6 => Value::Number(f64::from(f32::from_le_bytes(bytes.array()?))),
+        FLOAT32 => Value::Number(f64::from(f32::from_le_bytes(bytes.array()?))),
         7 => Value::Bool(bytes.array::<1>()? != [0]),
         TEXT => {
             let len = bytes.count(1)?;
             Value::Text(bytes.take(len)?)
         }
-        9 if depth < DEEPEST => {
+        LIST if depth < DEEPEST => {
             let kind = bytes.u32()?;
             let count = bytes.count(size_of_kind(kind))?;
             let items = bytes.clone();
@@ -120,7 +120,7 @@ fn value<'a>(bytes: &mut Bytes<'a>, kind: u32, depth: usize) -> Result<Value<'a>
             }
             Value::List { kind, count, items }
         }
-        9 => return Err(bytes.error(format!("holds lists more than {DEEPEST} deep; it is damaged"))),
+        LIST => return Err(bytes.error(format!("holds lists more than {DEEPEST} deep; it is damaged"))),
         10 => Value::Number(bytes.u64()? as f64),
         11 => Value::Number(i64::from_le_bytes(bytes.array()?) as f64),
         12 => Value::Number(f64::from_le_bytes(bytes.array()?)),
@@ -133,8 +133,8 @@ fn size_of_kind(kind: u32) -> usize {
     match kind {
         0 | 1 | 7 => 1,
         2 | 3 => 2,
-        4..=6 => 4,
-        9 => 12,
+        UINT32..=FLOAT32 => 4,
+        LIST => 12,
         _ => 8,
     }
 }

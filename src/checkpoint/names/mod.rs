@@ -7,6 +7,7 @@ mod gguf;
 use super::{FileType, Metadata, Stored};
 
 pub(crate) use gguf::Architecture;
+
 /// What a file's tensors are.
 pub(super) struct Canonical {
     /// Each with the index of the stored tensor that it is, or is a part of.
