@@ -32,6 +32,7 @@ mod merge_lora;
 pub mod model;
 mod pool;
 pub mod quant;
+mod quantize;
 pub mod tokenizer;
 mod whole_file;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::checkpoint::{Architecture, BinVersion, Checkpoint, RWKV7_MIXES};
 use crate::error::{Error, Result};
 use crate::model::{Config, Generation};
+use crate::quantize::Container;
 
 /// A tensor of the file to be written.
 pub(super) struct Target {
@@ -25,8 +26,18 @@ pub(super) fn architecture(generation: Generation) -> Architecture {
     }
 }
 
+/// The tensors of a file of this kind, checked.
+pub(super) fn targets(checkpoint: &Checkpoint, config: &Config, container: Container) -> Result<Vec<Target>> {
+    let targets = match container {
+        Container::Gguf => gguf(checkpoint, config)?,
+        Container::Bin(version) => bin(checkpoint, config, version)?,
+    };
+    check(checkpoint, &targets)?;
+    Ok(targets)
+}
+
 /// The tensors of a GGUF file, named and shaped as llama.cpp wants them.
-pub(super) fn gguf(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<Target>> {
+fn gguf(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<Target>> {
     let architecture = architecture(config.generation);
     let (mut targets, mut fused) = (Vec::new(), BTreeSet::new());
     for canonical in checkpoint.names() {
@@ -58,7 +69,7 @@ pub(super) fn gguf(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<Targe
 }
 
 /// The tensors of rwkv.cpp's `.bin`, named and shaped as its `convert_pytorch_to_ggml.py` writes them.
-pub(super) fn bin(checkpoint: &Checkpoint, config: &Config, version: BinVersion) -> Result<Vec<Target>> {
+fn bin(checkpoint: &Checkpoint, config: &Config, version: BinVersion) -> Result<Vec<Target>> {
     if version == BinVersion::V100 && config.generation != Generation::V4 {
         let cause =
             format!("100 is of a time before {}; write version 101, or convert an RWKV-4 model", config.generation);
@@ -111,7 +122,7 @@ fn bin_shape(name: &str, shape: &[usize], config: &Config) -> Vec<usize> {
 }
 
 /// That a reader will find what was written: every name once, and behind it as many numbers as its shape says.
-pub(super) fn check(checkpoint: &Checkpoint, targets: &[Target]) -> Result<()> {
+fn check(checkpoint: &Checkpoint, targets: &[Target]) -> Result<()> {
     let mut names = BTreeSet::new();
     for Target { name, shape, parts } in targets {
         let numbers = |part: &String| checkpoint.shape(part).map_or(0, |shape| shape.iter().product());

@@ -1,12 +1,12 @@
 //! What a GGUF file says of its model beside the tensors.
 
 use super::layout::architecture;
-use super::plan::Plan;
 use crate::chat::ChatFormat;
 use crate::checkpoint::gguf::{Value, escape};
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::model::{Config, Generation, ModelInfo};
 use crate::quant::Format;
+use crate::quantize::Plan;
 use crate::tokenizer::Tokenizer;
 
 /// The pairs that llama.cpp needs, as its converter writes them (`conversion/rwkv.py`), those of the tokenizer, and

@@ -2,9 +2,6 @@
 
 mod layout;
 mod metadata;
-mod plan;
-mod policy;
-mod recode;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,13 +13,10 @@ use crate::error::{Error, Result};
 use crate::model::{Config, Progress, check_complete, choose_tokenizer};
 use crate::pool::Pool;
 use crate::quant::Format;
+use crate::quantize::{Container, Plan, recode};
 use crate::whole_file::Replacement;
 
-pub use plan::Quantization;
-pub use policy::Policy;
-
-pub(crate) use plan::{Container, Plan};
-pub(crate) use recode::recode;
+pub use crate::quantize::{Policy, Quantization};
 
 use layout::Target;
 
@@ -92,26 +86,21 @@ pub(crate) fn write(checkpoint: &Checkpoint, path: &Path, options: &ConvertOptio
     check_complete(checkpoint, &config, &pool)?;
     checkpoint.verify(&pool)?;
     let plan = Plan::new(checkpoint, Some(container), &options.quantization)?;
-    let (head, targets) = match container {
+    let targets = layout::targets(checkpoint, &config, container)?;
+    let head = match container {
         Container::Bin(version) => {
             let sizes = [config.n_vocab, config.n_embd, config.n_layer];
-            let head = rwkvcpp::file_header(version, sizes, plan.main_format(checkpoint));
-            let targets = layout::bin(checkpoint, &config, version)?;
-            layout::check(checkpoint, &targets)?;
-            (head, targets)
+            rwkvcpp::file_header(version, sizes, plan.main_format(checkpoint))
         }
         Container::Gguf => {
             let tokenizer = choose_tokenizer(checkpoint, &config, options.tokenizer.as_deref())?;
-            let targets = layout::gguf(checkpoint, &config)?;
-            layout::check(checkpoint, &targets)?;
             let entry = |target: &Target| gguf::Entry {
                 name: target.name.clone(),
                 shape: target.shape.clone(),
                 format: plan.format(&target.parts[0]),
             };
             let pairs = metadata::pairs(checkpoint, &config, &plan, tokenizer.as_ref());
-            let header = gguf::Header { pairs, entries: targets.iter().map(entry).collect() };
-            (header.to_bytes(), targets)
+            gguf::Header { pairs, entries: targets.iter().map(entry).collect() }.to_bytes()
         }
     };
     let mut output = Output { file: Replacement::create(path)?, path, written: 0 };
@@ -155,9 +144,9 @@ fn container(path: &Path, options: &ConvertOptions) -> Result<Container> {
         ("bin", Some(100)) => Ok(Container::Bin(BinVersion::V100)),
         ("bin", Some(other)) => Err(Error::argument("file_version", format!("is {other}; must be 100 or 101"))),
         ("bin", None) => {
-            let only_old = options.quantization.format.is_some_and(|format| !BinVersion::V101.can_hold(format));
-            let old = only_old && options.quantization.format.is_some_and(|format| BinVersion::V100.can_hold(format));
-            Ok(Container::Bin(if old { BinVersion::V100 } else { BinVersion::V101 }))
+            let [new, old] = [BinVersion::V101, BinVersion::V100];
+            let only_old = |format| !new.can_hold(format) && old.can_hold(format);
+            Ok(Container::Bin(if options.quantization.format.is_some_and(only_old) { old } else { new }))
         }
         _ => {
             let cause = format!("{} ends in neither .gguf nor .bin, which are what can be written", path.display());

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checkpoint::{Checkpoint, Lora};
-use crate::convert::{Plan, Quantization};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Kernels};
 use crate::pool::Pool;
+use crate::quantize::{Plan, Quantization};
 use crate::tokenizer::Tokenizer;
 
 pub use config::{Config, Generation};

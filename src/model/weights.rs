@@ -5,11 +5,11 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Progress;
 use super::config::Config;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::convert::{Plan, recode};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernels, Matrix, Norm};
 use crate::pool::Pool;
 use crate::quant::Encoder;
+use crate::quantize::{Plan, recode};
 
 /// Loads one model's tensors.
 pub(crate) struct Loader<'a> {
