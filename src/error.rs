@@ -79,6 +79,12 @@ impl Error {
         Self::Mismatch { subject: subject.to_string(), cause: cause.to_string() }
     }
 
+    /// A name that is none of those there are.
+    pub(crate) fn unknown(argument: &str, name: &str, known: &[impl AsRef<str>]) -> Self {
+        let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+        Self::argument(argument, format!("{name} is unknown; choose {}", known.join(", ")))
+    }
+
     pub(crate) fn argument(argument: impl Display, cause: impl Display) -> Self {
         Self::InvalidArgument { argument: argument.to_string(), cause: cause.to_string() }
     }

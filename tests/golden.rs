@@ -140,7 +140,7 @@ fn a_saved_and_reloaded_state_goes_on_with_the_same_numbers() {
         let (seen, rest) = (&tokens()[..9], &tokens()[9..]);
         let mut state = model.new_state();
         model.prefill(&mut state, seen).unwrap();
-        let mut reloaded = State::from_bytes(&model, &state.to_bytes()).unwrap();
+        let mut reloaded = State::from_bytes(&state.to_bytes()).unwrap();
         assert_eq!(all_logits(&model, &mut reloaded, rest, 64), all_logits(&model, &mut state, rest, 64), "{file}");
     }
 }
@@ -149,9 +149,28 @@ fn a_saved_and_reloaded_state_goes_on_with_the_same_numbers() {
 fn a_state_fits_only_the_weights_it_was_made_with() {
     let (v7, v5) = (open("v7.pth"), open("v5.2.pth"));
     let bytes = v7.new_state().to_bytes();
-    let error = State::from_bytes(&v5, &bytes).unwrap_err();
+    let error = v5.prefill(&mut State::from_bytes(&bytes).unwrap(), &[1]).unwrap_err();
     assert!(matches!(error, volary::Error::Mismatch { .. }), "{error}");
-    assert!(v5.prefill(&mut v7.new_state(), &[1]).is_err());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    v7.new_state().save(file.path()).unwrap();
+    let error = State::load(&v5, file.path()).unwrap_err();
+    assert!(matches!(error, volary::Error::Mismatch { .. }), "{error}");
+}
+
+#[test]
+fn a_state_whose_sizes_contradict_it_is_refused_whatever_its_checksum_says() {
+    let bytes = open("v7.pth").new_state().to_bytes();
+    let (body, _) = bytes.split_at(bytes.len() - 8);
+    // Generation, layers, width, head size.
+    for at in [20, 24, 28, 32] {
+        for value in [0u32, 3, u32::MAX] {
+            let mut changed = body.to_vec();
+            changed[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            changed.extend(xxhash_rust::xxh3::xxh3_64(&changed).to_le_bytes());
+            let error = State::from_bytes(&changed).unwrap_err();
+            assert!(matches!(error, volary::Error::Format { .. }), "{at} {value}: {error}");
+        }
+    }
 }
 
 #[test]

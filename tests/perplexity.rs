@@ -184,7 +184,7 @@ fn progress_is_told_and_can_cancel() {
 }
 
 fn comparison_options(skip: usize, chunk: usize) -> ComparisonOptions {
-    let bench = BenchOptions { prefill_tokens: 4, decode_tokens: 2, batch: 1, repeats: 1 };
+    let bench = BenchOptions { prefill_tokens: 4, decode_tokens: 2, batch: 1, repeats: 1, progress: None };
     ComparisonOptions { perplexity: options(skip, None, chunk), bench }
 }
 

@@ -35,8 +35,8 @@ fn main() -> Result<(), Error> {
     let stats = stream.stats();
     eprintln!(
         "{} tokens, {:.1} a second",
-        stats.generated_tokens,
-        stats.generated_tokens as f64 / stats.decode_seconds
+        stats.usage.generated_tokens,
+        stats.usage.generated_tokens as f64 / stats.timings.decode_seconds
     );
     Ok(())
 }

@@ -98,13 +98,11 @@ impl Chat {
             .and_then(|len| content[HEADER..].split_at_checked(len))
             .ok_or_else(|| damaged("its lengths do not match"))?;
         let saved: Saved = serde_json::from_slice(json).map_err(|e| damaged(&e.to_string()))?;
-        let state = State::from_bytes(model, state).map_err(|error| match error {
-            Error::Mismatch { .. } => {
-                let cause = format!("is a chat with another model than {}; load the model it was with", model.name());
-                Error::mismatch(source, cause)
-            }
-            error => damaged(&error.to_string()),
-        })?;
+        let state = State::from_bytes(state).map_err(|error| damaged(&error.to_string()))?;
+        if model.check_state(&state).is_err() {
+            let cause = format!("is a chat with another model than {}; load the model it was with", model.name());
+            return Err(Error::mismatch(source, cause));
+        }
         let format = ChatFormat::known(&saved.format).ok_or_else(|| {
             Error::unsupported(source, format!("is a chat in the format {}, which is unknown", saved.format))
         })?;

@@ -58,6 +58,18 @@ pub enum FileType {
     Gguf,
 }
 
+impl FileType {
+    /// The name in every language, which is the file's usual extension.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pth => "pth",
+            Self::Safetensors => "safetensors",
+            Self::RwkvCpp => "bin",
+            Self::Gguf => "gguf",
+        }
+    }
+}
+
 /// What a file says about its model beside the tensors. Everything is optional: most file types say little.
 #[derive(Clone, Debug, Default)]
 pub struct Metadata {

@@ -39,7 +39,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let started = Instant::now();
     let model = ModelArguments { model, opening }.open()?;
     let load_seconds = started.elapsed().as_secs_f64();
-    let options = BenchOptions { prefill_tokens: prefill, decode_tokens: decode, batch, repeats };
+    let options = BenchOptions { prefill_tokens: prefill, decode_tokens: decode, batch, repeats, progress: None };
     let report = model.bench(&options)?;
     if json {
         let mut object = serde_json::to_value(&report).map_err(|e| Failure::Output(e.into()))?;

@@ -51,10 +51,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             "tokens": tokens,
             "finish_reason": stats.finish_reason.map(FinishReason::as_str),
             "seed": stats.seed,
-            "prompt_tokens": stats.prompt_tokens,
-            "generated_tokens": stats.generated_tokens,
-            "prefill_seconds": stats.prefill_seconds,
-            "decode_seconds": stats.decode_seconds,
+            "prompt_tokens": stats.usage.prompt_tokens,
+            "generated_tokens": stats.usage.generated_tokens,
+            "prefill_seconds": stats.timings.prefill_seconds,
+            "decode_seconds": stats.timings.decode_seconds,
         }));
     }
     match json {

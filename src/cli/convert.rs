@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::options::threads_or_environment;
@@ -39,78 +40,45 @@ pub(super) struct Arguments {
 #[derive(Args)]
 pub(super) struct QuantizationArguments {
     /// Number format: F32, F16, BF16, Q8_0, Q5_1, Q4_K… [default: that of each tensor]
-    #[arg(long = "type", value_name = "T", value_parser = format)]
+    #[arg(long = "type", value_name = "T")]
     format: Option<Format>,
     /// How blocks are chosen: searched for less error, or bit for bit as rwkv.cpp and ggml do
-    #[arg(long, value_enum, default_value_t = EncoderName::Search)]
-    encoder: EncoderName,
+    #[arg(long, value_name = "ENCODER", default_value = "search", value_parser = encoder())]
+    encoder: Encoder,
     /// Which tensors get the format, and what the others get [default: default; rwkvcpp for a .bin]
-    #[arg(long, value_enum)]
-    policy: Option<PolicyName>,
+    #[arg(long, value_name = "POLICY", value_parser = policy())]
+    policy: Option<Policy>,
     /// Format of the tensors whose names match a pattern, in which * stands for any characters; may be given several times
     #[arg(long, value_name = "PATTERN=T", value_parser = tensor_type)]
     tensor_type: Vec<(String, Format)>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum EncoderName {
-    Search,
-    Reference,
+/// Takes a name of [`Encoder`]'s, and lists them in the help.
+pub(super) fn encoder() -> impl TypedValueParser<Value = Encoder> {
+    PossibleValuesParser::new(Encoder::NAMES).try_map(|name| name.parse())
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum PolicyName {
-    Default,
-    Rwkvcpp,
-    Llamacpp,
-}
-
-impl EncoderName {
-    pub fn encoder(self) -> Encoder {
-        match self {
-            Self::Search => Encoder::Search,
-            Self::Reference => Encoder::Reference,
-        }
-    }
-}
-
-impl PolicyName {
-    pub fn policy(self) -> Policy {
-        match self {
-            Self::Default => Policy::Default,
-            Self::Rwkvcpp => Policy::RwkvCpp,
-            Self::Llamacpp => Policy::LlamaCpp,
-        }
-    }
+/// Takes a name of [`Policy`]'s, and lists them in the help.
+pub(super) fn policy() -> impl TypedValueParser<Value = Policy> {
+    PossibleValuesParser::new(Policy::NAMES).try_map(|name| name.parse())
 }
 
 impl QuantizationArguments {
     pub fn quantization(self) -> Quantization {
         Quantization {
             format: self.format,
-            encoder: self.encoder.encoder(),
-            policy: self.policy.map(PolicyName::policy),
+            encoder: self.encoder,
+            policy: self.policy,
             tensor_formats: self.tensor_type,
         }
     }
-}
-
-/// A number format, or a file type of llama.cpp that means one: sizes make no difference for RWKV.
-pub(super) fn format(name: &str) -> Result<Format> {
-    let base =
-        ["_S", "_M", "_L"].iter().find_map(|size| name.to_ascii_uppercase().strip_suffix(size).map(str::to_string));
-    let k_quant = base.filter(|base| base.ends_with("_K"));
-    Format::named(k_quant.as_deref().unwrap_or(name)).ok_or_else(|| {
-        let names = Format::ALL.map(|format| format.typed_name()).join(", ");
-        Error::argument("type", format!("{name} is unknown; choose {names}"))
-    })
 }
 
 fn tensor_type(text: &str) -> Result<(String, Format)> {
     let (pattern, name) = text
         .split_once('=')
         .ok_or_else(|| Error::argument("tensor_type", format!("{text} is not of the form PATTERN=TYPE")))?;
-    Ok((pattern.to_string(), format(name)?))
+    Ok((pattern.to_string(), name.parse()?))
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {

@@ -15,6 +15,7 @@ mod plot;
 mod terminal;
 mod tokenize;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
@@ -73,7 +74,18 @@ type Outcome = Result<(), Failure>;
 
 /// Runs the command that the process's arguments ask for.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    run(std::env::args_os()).into()
+}
+
+/// Runs the command that some arguments ask for, the first of which is the program's name. Gives the exit status.
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => run_parsed(arguments),
+        Err(error) => show(&error),
+    }
+}
+
+fn run_parsed(arguments: Arguments) -> u8 {
     terminal::handle_interrupts();
     let outcome = match arguments.command {
         Command::Complete(arguments) => complete::run(arguments),
@@ -87,20 +99,27 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         // The reader of our output has gone: nobody is left to tell.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(Failure::Output(error)) => fail(&format!("standard output: {error}")),
         Err(Failure::Work(error)) => fail(&error.to_string()),
         Err(Failure::Usage(message)) => {
-            Arguments::command().error(clap::error::ErrorKind::WrongNumberOfValues, message).exit()
+            show(&Arguments::command().error(clap::error::ErrorKind::WrongNumberOfValues, message))
         }
-        Err(Failure::Interrupted) => ExitCode::from(terminal::INTERRUPTED),
+        Err(Failure::Interrupted) => terminal::INTERRUPTED,
     }
 }
 
 /// One line, whatever a file's name or a library's message holds.
-fn fail(message: &str) -> ExitCode {
+fn fail(message: &str) -> u8 {
     eprintln!("volary: {}", message.replace(['\n', '\r'], " "));
-    ExitCode::FAILURE
+    1
+}
+
+/// Prints help, the version, or what was wrong with the arguments. Gives the exit status.
+fn show(error: &clap::Error) -> u8 {
+    // Nobody is left to tell if it cannot be printed.
+    let _ = error.print();
+    error.exit_code() as u8
 }

@@ -1,14 +1,15 @@
 //! How fast a model reads and writes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::model::{Logits, Model, Sequence, State};
+use crate::model::{DEFAULT_CHUNK, Logits, Model, Progress, Sequence, State};
 
 /// What [`Model::bench`] runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BenchOptions {
     /// Tokens of the prompt that each repetition reads.
     pub prefill_tokens: usize,
@@ -18,11 +19,13 @@ pub struct BenchOptions {
     pub batch: usize,
     /// Repetitions; the medians count.
     pub repeats: usize,
+    /// Told of the progress; may cancel.
+    pub progress: Option<Arc<Progress>>,
 }
 
 impl Default for BenchOptions {
     fn default() -> Self {
-        Self { prefill_tokens: 512, decode_tokens: 64, batch: 1, repeats: 3 }
+        Self { prefill_tokens: 512, decode_tokens: 64, batch: 1, repeats: 3, progress: None }
     }
 }
 
@@ -76,19 +79,28 @@ impl Model {
     /// Measures reading and writing speed with made-up tokens: speed does not depend on which they are.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if there is nothing to run, or absurdly much.
+    /// [`Error::InvalidArgument`] if there is nothing to run, or absurdly much; [`Error::Cancelled`] if `progress` said
+    /// so.
     pub fn bench(&self, options: &BenchOptions) -> Result<BenchReport> {
-        let BenchOptions { prefill_tokens, decode_tokens, batch, repeats } = *options;
+        let BenchOptions { prefill_tokens, decode_tokens, batch, repeats, .. } = *options;
         options.check()?;
         let n_vocab = self.config().n_vocab;
         let prompt: Vec<u32> = (0..prefill_tokens).map(|i| ((i * 7919 + 13) % n_vocab) as u32).collect();
         let (mut prefill, mut decode) = (Vec::new(), Vec::new());
-        for _ in 0..repeats {
+        for repeat in 0..repeats {
+            // One token takes about as long as a whole chunk of a prompt.
+            let steps = prefill_tokens.div_ceil(DEFAULT_CHUNK) + decode_tokens;
+            let progress = |done: f64| {
+                let done = (repeat as f64 + done / steps as f64) / repeats as f64;
+                options.progress.as_ref().is_none_or(|progress| progress(done))
+            };
             let mut states = vec![self.new_state(); batch];
-            prefill.push(self.timed(&mut states, &prompt, Logits::None)?);
+            let chunks = (steps - decode_tokens) as f64;
+            prefill.push(self.timed(&mut states, &prompt, Logits::None, &|done| progress(done * chunks))?);
             let started = Instant::now();
             for i in 0..decode_tokens {
-                self.timed(&mut states, &[((i * 31 + 7) % n_vocab) as u32], Logits::Last)?;
+                let token = ((i * 31 + 7) % n_vocab) as u32;
+                self.timed(&mut states, &[token], Logits::Last, &|_| progress(chunks + i as f64))?;
             }
             decode.push(started.elapsed().as_secs_f64());
         }
@@ -109,10 +121,16 @@ impl Model {
     }
 
     /// Seconds it takes all sessions to read the same tokens.
-    fn timed(&self, states: &mut [State], tokens: &[u32], logits: Logits) -> Result<f64> {
+    fn timed(
+        &self,
+        states: &mut [State],
+        tokens: &[u32],
+        logits: Logits,
+        progress: &dyn Fn(f64) -> bool,
+    ) -> Result<f64> {
         let mut batch: Vec<_> = states.iter_mut().map(|state| Sequence { state, tokens, logits }).collect();
         let started = Instant::now();
-        self.forward(&mut batch)?;
+        self.forward_with_progress(&mut batch, DEFAULT_CHUNK, progress)?;
         Ok(started.elapsed().as_secs_f64())
     }
 }

@@ -19,7 +19,7 @@ pub struct ComparisonOptions {
 
 impl Default for ComparisonOptions {
     fn default() -> Self {
-        let bench = BenchOptions { prefill_tokens: 128, decode_tokens: 16, batch: 1, repeats: 3 };
+        let bench = BenchOptions { prefill_tokens: 128, decode_tokens: 16, batch: 1, repeats: 3, progress: None };
         Self { perplexity: PerplexityOptions::default(), bench }
     }
 }

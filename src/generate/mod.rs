@@ -15,7 +15,7 @@ pub(crate) use options::Recommended;
 pub use sampler::{Sampler, Sampling, TokenLogprob};
 pub(crate) use session::{Prompt, Remains};
 pub(crate) use stop::StopScanner;
-pub use stream::{CancelHandle, FinishReason, Piece, Stats, TokenStream};
+pub use stream::{CancelHandle, FinishReason, Piece, Stats, Timings, TokenStream, Usage};
 
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -32,8 +32,12 @@ pub struct Completion {
     pub logprobs: Vec<TokenLogprob>,
     /// Why the text ended.
     pub finish_reason: FinishReason,
-    /// Token counts, times and the seed.
-    pub stats: Stats,
+    /// Token counts.
+    pub usage: Usage,
+    /// Times.
+    pub timings: Timings,
+    /// The seed in use, given or drawn.
+    pub seed: u64,
 }
 
 impl Model {
@@ -82,6 +86,10 @@ impl Model {
             running.push((session, Piece::default()));
         }
         loop {
+            if options.cancel.is_cancelled() {
+                let open = running.iter_mut().filter(|(session, _)| !session.ended());
+                open.map(|(session, _)| session).try_for_each(Session::cancel)?;
+            }
             let (mut sessions, texts): (Vec<_>, Vec<_>) = running
                 .iter_mut()
                 .filter(|(session, _)| !session.ended())
@@ -118,7 +126,8 @@ impl Completion {
         let Piece { text, tokens, logprobs, .. } = text;
         // A batch runs until every session has ended.
         let finish_reason = stats.finish_reason.unwrap_or(FinishReason::MaxTokens);
-        Self { text, tokens, logprobs, finish_reason, stats }
+        let Stats { usage, timings, seed, .. } = stats;
+        Self { text, tokens, logprobs, finish_reason, usage, timings, seed }
     }
 }
 

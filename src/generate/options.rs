@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::model::State;
 
 use super::sampler::Sampling;
+use super::stream::CancelHandle;
 
 /// More alternatives than this a token serve no reader.
 const MAX_LOGPROBS: usize = 100;
@@ -56,6 +57,8 @@ pub struct GenerateOptions {
     pub logprobs: Option<usize>,
     /// Goes on from this state instead of from nothing. It stays as it is: the generation works on a clone.
     pub state: Option<State>,
+    /// Ends the generation from elsewhere, and every other one that it is given to.
+    pub cancel: CancelHandle,
 }
 
 impl Default for GenerateOptions {
@@ -78,6 +81,7 @@ impl Default for GenerateOptions {
             logit_bias: Vec::new(),
             logprobs: None,
             state: None,
+            cancel: CancelHandle::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::options::{GenerateOptions, Recommended, check_ids};
 use super::output::Output;
 use super::sampler::{Sampler, token_logprob};
 use super::stop::StopScanner;
-use super::stream::{FinishReason, Piece, Stats};
+use super::stream::{FinishReason, Piece, Stats, Usage};
 use crate::error::{Error, Result};
 use crate::model::{Logits, Model, Sequence, State};
 use crate::tokenizer::Tokenizer;
@@ -67,10 +67,7 @@ impl Session {
         let end_of_text = tokenizer.end_of_text();
         let sampling = options.resolve(recommended, n_vocab, end_of_text)?;
         check_ids("prompt", &prompt.tokens, n_vocab)?;
-        if prompt.state.fingerprint() != model.fingerprint() {
-            let cause = format!("belongs to another model than {}; load the model it was made with", model.name());
-            return Err(Error::mismatch("state", cause));
-        }
+        model.check_state(&prompt.state)?;
         let seed = match options.seed {
             Some(seed) => seed,
             None => {
@@ -78,7 +75,11 @@ impl Session {
             }
         };
         let mut session = Self {
-            stats: Stats { prompt_tokens: prompt.tokens.len(), seed, ..Stats::default() },
+            stats: Stats {
+                usage: Usage { prompt_tokens: prompt.tokens.len(), generated_tokens: 0 },
+                seed,
+                ..Stats::default()
+            },
             state: prompt.state,
             unread: prompt.tokens,
             read: 0,
@@ -156,13 +157,13 @@ impl Session {
             self.marked = Some(self.state.clone());
             self.mark = 0;
         }
-        let first = self.stats.generated_tokens == 0;
+        let first = self.stats.usage.generated_tokens == 0;
         let piece = if logits.is_empty() { None } else { self.generate(logits)? };
         let seconds = started.elapsed().as_secs_f64();
         if first {
-            self.stats.prefill_seconds += seconds;
+            self.stats.timings.prefill_seconds += seconds;
         } else {
-            self.stats.decode_seconds += seconds;
+            self.stats.timings.decode_seconds += seconds;
         }
         Ok(piece)
     }
@@ -171,7 +172,7 @@ impl Session {
         // A vocabulary may be padded: the tokenizer has no text for the rows beyond its own.
         let logits = &logits[..logits.len().min(self.tokenizer.n_vocab())];
         let token = self.sampler.sample(logits)?;
-        self.stats.generated_tokens += 1;
+        self.stats.usage.generated_tokens += 1;
         self.unread.clear();
         self.read = 0;
         if self.end_of_text == Some(token) {
@@ -195,7 +196,7 @@ impl Session {
         if !self.output.holds_back() {
             self.anchor = None;
         }
-        if self.stats.generated_tokens >= self.max_tokens {
+        if self.stats.usage.generated_tokens >= self.max_tokens {
             return self.finish(FinishReason::MaxTokens, shown.text);
         }
         Ok(self.output.piece(shown.text))

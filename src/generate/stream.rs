@@ -65,17 +65,31 @@ impl fmt::Display for FinishReason {
     }
 }
 
-/// What a generation has done so far. Time that the caller spends between pieces does not count.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stats {
+/// Token counts of a generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Tokens generated, including those that ended the text without being shown.
     pub generated_tokens: usize,
+}
+
+/// Times of a generation. Time that the caller spends between pieces does not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
     /// Seconds until the first token was generated: the time to the first token.
     pub prefill_seconds: f64,
     /// Seconds for all further tokens.
     pub decode_seconds: f64,
+}
+
+/// What a generation has done so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Token counts.
+    pub usage: Usage,
+    /// Times.
+    pub timings: Timings,
     /// The seed in use, given or drawn.
     pub seed: u64,
     /// Why the text ended, once it has. `None` also after an error.
@@ -110,7 +124,7 @@ impl CancelHandle {
 /// for piece in &mut stream {
 ///     print!("{}", piece?);
 /// }
-/// println!("\n{} tokens", stream.stats().generated_tokens);
+/// println!("\n{} tokens", stream.stats().usage.generated_tokens);
 /// # Ok(())
 /// # }
 /// ```
@@ -128,7 +142,7 @@ impl TokenStream {
         recommended: Recommended,
     ) -> Result<Self> {
         let session = Session::new(model, prompt, options, recommended)?;
-        Ok(Self { model: model.clone(), session, cancel: CancelHandle::default() })
+        Ok(Self { model: model.clone(), session, cancel: options.cancel.clone() })
     }
 
     /// A handle that ends this stream.

@@ -52,9 +52,9 @@ fn a_greedy_stream_is_the_loop_of_likeliest_tokens() {
     assert_eq!(whole.tokens, expected);
     assert_eq!(whole.text, model.tokenizer().unwrap().decode(&expected).unwrap());
     let stats = stream.stats();
-    assert_eq!((stats.prompt_tokens, stats.generated_tokens), (prompt.len(), 40));
+    assert_eq!((stats.usage.prompt_tokens, stats.usage.generated_tokens), (prompt.len(), 40));
     assert_eq!(stats.finish_reason, Some(FinishReason::MaxTokens));
-    assert!(stats.prefill_seconds > 0.0 && stats.decode_seconds > 0.0);
+    assert!(stats.timings.prefill_seconds > 0.0 && stats.timings.decode_seconds > 0.0);
     assert!(stream.next().is_none());
 }
 
@@ -79,10 +79,10 @@ fn a_sampled_stream_is_the_loop_of_the_sampler() {
 fn the_same_seed_gives_the_same_text_and_a_drawn_seed_is_told() {
     let model = tiny_model(1);
     let first = model.complete(PROMPT, GenerateOptions { seed: None, ..seeded(0) }).unwrap();
-    let again = model.complete(PROMPT, seeded(first.stats.seed)).unwrap();
+    let again = model.complete(PROMPT, seeded(first.seed)).unwrap();
     assert_eq!(first.text, again.text);
     let other = model.complete(PROMPT, GenerateOptions { seed: None, ..seeded(0) }).unwrap();
-    assert_ne!(first.stats.seed, other.stats.seed);
+    assert_ne!(first.seed, other.seed);
     assert_ne!(first.text, other.text);
 }
 
@@ -167,7 +167,7 @@ fn the_state_has_read_the_prompt_and_exactly_the_text_that_was_pulled() {
                 continue; // stands for bytes that no text can say
             }
             let stats = stream.stats().clone();
-            rolled_back += usize::from(stats.generated_tokens > shown.tokens.len());
+            rolled_back += usize::from(stats.usage.generated_tokens > shown.tokens.len());
             let state = stream.into_state().unwrap();
             let read = tokenizer.encode(&format!("{PROMPT}{}", shown.text)).unwrap();
             let expected = state_after(&model, &read);
@@ -184,7 +184,7 @@ fn a_stream_goes_on_from_the_state_of_another() {
     let (head, tail) = PROMPT.split_at(4);
     let mut stream = model.generate(head, GenerateOptions { max_tokens: 0, ..greedy() }).unwrap();
     assert!(stream.next().is_none());
-    let state = State::from_bytes(&model, &stream.into_state().unwrap().to_bytes()).unwrap();
+    let state = State::from_bytes(&stream.into_state().unwrap().to_bytes()).unwrap();
     let options = GenerateOptions { state: Some(state.clone()), max_tokens: 30, ..greedy() };
     assert_eq!(model.complete(tail, options).unwrap().text, whole.text);
     assert_eq!(distance(&state, &state_after(&model, &model.tokenizer().unwrap().encode(head).unwrap())), 0.0);
@@ -199,7 +199,7 @@ fn cancelling_ends_the_text_where_it_was_shown() {
     std::thread::spawn(move || cancel.cancel()).join().unwrap();
     assert!(stream.next().is_none());
     assert_eq!(stream.stats().finish_reason, Some(FinishReason::Cancelled));
-    assert!(stream.stats().generated_tokens < 5);
+    assert!(stream.stats().usage.generated_tokens < 5);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn cancelling_ends_a_long_prompt_between_its_chunks() {
     assert!(stream.next().is_none());
     canceller.join().unwrap();
     let stats = stream.stats();
-    assert_eq!((stats.finish_reason, stats.generated_tokens), (Some(FinishReason::Cancelled), 0));
+    assert_eq!((stats.finish_reason, stats.usage.generated_tokens), (Some(FinishReason::Cancelled), 0));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_stop_token_ends_the_text_and_is_no_part_of_it() {
     let expected = free.tokens.iter().position(|&token| token == stop).unwrap();
     let done = model.complete(PROMPT, GenerateOptions { stop_tokens: vec![stop], ..seeded(9) }).unwrap();
     assert_eq!((done.finish_reason, done.tokens.len()), (FinishReason::StopToken, expected));
-    assert_eq!(done.stats.generated_tokens, expected + 1);
+    assert_eq!(done.usage.generated_tokens, expected + 1);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::v5::LayerV5;
 use super::v6::LayerV6;
 use super::v7::LayerV7;
 use super::weights::Loader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Kernels, Matrix, Norm};
 use crate::pool::Pool;
 use crate::quant::Format;
@@ -99,20 +99,26 @@ impl Network {
 
     /// Runs every token of the batch, at most `chunk` of them in one pass, and returns each sequence's logits.
     ///
-    /// A sequence's numbers do not depend on `chunk`, nor on what else is in the batch.
+    /// A sequence's numbers do not depend on `chunk`, nor on what else is in the batch. `progress` is asked before each
+    /// pass whether to go on.
     pub fn forward(
         &self,
         batch: &mut [Sequence<'_>],
         chunk: usize,
         kernels: &'static Kernels,
         pool: &Pool,
-    ) -> Vec<Vec<f32>> {
+        progress: &dyn Fn(f64) -> bool,
+    ) -> Result<Vec<Vec<f32>>> {
+        let total: usize = batch.iter().map(|sequence| sequence.tokens.len()).sum();
         let mut logits = vec![Vec::new(); batch.len()];
         let mut done = vec![0; batch.len()];
         loop {
             let taken = take_chunk(batch, &done, chunk);
             if taken.is_empty() {
-                return logits;
+                return Ok(logits);
+            }
+            if !progress(done.iter().sum::<usize>() as f64 / total as f64) {
+                return Err(Error::Cancelled);
             }
             for (index, rows) in pool.enter(|| self.pass(batch, &taken, kernels, pool)) {
                 logits[index].extend(rows);

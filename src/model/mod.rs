@@ -201,6 +201,21 @@ impl Model {
     /// # Errors
     /// As [`forward`](Self::forward), and [`Error::InvalidArgument`] if `chunk` is 0.
     pub fn forward_in_chunks(&self, batch: &mut [Sequence<'_>], chunk: usize) -> Result<Vec<Vec<f32>>> {
+        self.forward_with_progress(batch, chunk, &|_| true)
+    }
+
+    /// [`forward_in_chunks`](Self::forward_in_chunks), with `progress` told before each pass through the layers which
+    /// fraction of the tokens is done.
+    ///
+    /// # Errors
+    /// As [`forward_in_chunks`](Self::forward_in_chunks), and [`Error::Cancelled`] if `progress` said so: the states have
+    /// then moved, some further than others.
+    pub fn forward_with_progress(
+        &self,
+        batch: &mut [Sequence<'_>],
+        chunk: usize,
+        progress: &dyn Fn(f64) -> bool,
+    ) -> Result<Vec<Vec<f32>>> {
         if chunk == 0 {
             return Err(Error::argument("chunk", "is 0; must be at least 1"));
         }
@@ -210,12 +225,21 @@ impl Model {
                 let cause = format!("{token} is out of range; {} has the token ids 0 to {}", self.name(), n_vocab - 1);
                 return Err(Error::argument("token", cause));
             }
-            if sequence.state.fingerprint() != self.fingerprint() {
-                let cause = format!("belongs to another model than {}", self.name());
-                return Err(Error::mismatch("state", cause));
-            }
+            self.check_state(sequence.state)?;
         }
-        Ok(self.0.network.forward(batch, chunk, self.0.kernels, &self.0.pool))
+        self.0.network.forward(batch, chunk, self.0.kernels, &self.0.pool, progress)
+    }
+
+    /// That a state is of this model.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if it is of another one.
+    pub(crate) fn check_state(&self, state: &State) -> Result<()> {
+        if state.is_like(&self.0.initial_state) {
+            return Ok(());
+        }
+        let cause = format!("belongs to another model than {}; load the model it was made with", self.name());
+        Err(Error::mismatch("state", cause))
     }
 
     /// Reads tokens into a state without computing logits.

@@ -33,9 +33,9 @@ pub(crate) struct LayerState<'a> {
 }
 
 const MAGIC: &[u8; 8] = b"VOLARYst";
-const VERSION: u32 = 1;
-/// Magic, version, fingerprint, number of floats.
-const HEADER: usize = 8 + 4 + 8 + 8;
+const VERSION: u32 = 2;
+/// Magic, version, fingerprint, generation, layers, width, head size.
+const HEADER: usize = 8 + 4 + 8 + 4 * 4;
 const CHECKSUM: usize = 8;
 
 impl State {
@@ -139,24 +139,33 @@ impl State {
         }
     }
 
-    /// The state in Volary's file form: magic, version, the model's fingerprint, the floats, a checksum.
+    /// Whether this can be a state of the same weights.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let sizes = |state: &Self| (state.generation, state.n_layer, state.n_embd, state.head_size);
+        self.fingerprint == other.fingerprint && sizes(self) == sizes(other)
+    }
+
+    /// The state in Volary's file form: magic, version, the model's fingerprint, generation and sizes, the floats, a
+    /// checksum.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + 4 * self.data.len() + CHECKSUM);
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(self.fingerprint.to_le_bytes());
-        bytes.extend((self.data.len() as u64).to_le_bytes());
+        let sizes = [self.n_layer, self.n_embd, self.head_size].map(|size| size as u32);
+        bytes.extend([self.generation.code()].iter().chain(&sizes).flat_map(|number| number.to_le_bytes()));
         bytes.extend(self.to_floats().iter().flat_map(|x| x.to_le_bytes()));
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         bytes
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote. Whether the state is of the right model is checked when it is
+    /// used.
     ///
     /// # Errors
-    /// [`Error::Format`] if the bytes are damaged or no state, [`Error::Mismatch`] if the state is another model's.
-    pub fn from_bytes(model: &Model, bytes: &[u8]) -> Result<Self> {
-        Self::parse(model, bytes, "state")
+    /// [`Error::Format`] if the bytes are damaged or no state.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes, "state")
     }
 
     /// Saves the state. The file appears under its name only when it is complete.
@@ -170,38 +179,65 @@ impl State {
     /// Loads a saved state of `model`.
     ///
     /// # Errors
-    /// As [`from_bytes`](Self::from_bytes), and [`Error::Io`] if the file cannot be read.
+    /// As [`from_bytes`](Self::from_bytes), [`Error::Io`] if the file cannot be read, and [`Error::Mismatch`] if the
+    /// state is another model's.
     pub fn load(model: &Model, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let expected = Self::empty(model.config(), 0).data.len() * 4 + HEADER + CHECKSUM;
         let bytes = whole_file::read(path, expected as u64)?;
-        Self::parse(model, &bytes, &path.display().to_string())
+        let source = path.display().to_string();
+        let state = Self::parse(&bytes, &source)?;
+        if !state.is_like(&model.new_state()) {
+            let cause = format!("is a state of another model than {}; load the model it was saved with", model.name());
+            return Err(Error::mismatch(source, cause));
+        }
+        Ok(state)
     }
 
-    fn parse(model: &Model, bytes: &[u8], source: &str) -> Result<Self> {
+    fn parse(bytes: &[u8], source: &str) -> Result<Self> {
         let Some((header, rest)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC))
         else {
             return Err(Error::format(source, "is not a state saved by Volary"));
         };
-        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| header[at + i]));
-        let version = number(8) as u32;
+        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| header[at + i]));
+        let version = number(8);
         if version != VERSION {
             let cause = format!("is a state of file version {version}; this Volary reads version {VERSION}");
             return Err(Error::unsupported(source, cause));
         }
-        if number(12) != model.fingerprint() {
-            let cause = format!("is a state of another model than {}; load the model it was saved with", model.name());
-            return Err(Error::mismatch(source, cause));
-        }
-        let intact = rest.len().checked_sub(CHECKSUM).map(|len| rest.split_at(len)).filter(|(floats, checksum)| {
-            floats.len() as u64 / 4 == number(20)
-                && xxh3_64(&bytes[..HEADER + floats.len()]).to_le_bytes() == **checksum
-        });
-        let Some((floats, _)) = intact else {
-            return Err(Error::format(source, "is truncated or damaged: its checksum does not match; save it again"));
-        };
+        let damaged = |what| Error::format(source, format!("is truncated or damaged: {what}; save it again"));
+        let intact = rest
+            .len()
+            .checked_sub(CHECKSUM)
+            .map(|len| rest.split_at(len))
+            .filter(|(floats, checksum)| xxh3_64(&bytes[..HEADER + floats.len()]).to_le_bytes() == **checksum);
+        let (floats, _) = intact.ok_or_else(|| damaged("its checksum does not match"))?;
         let floats: Vec<f32> = floats.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        Self::from_floats(model, &floats)
+        let [n_layer, n_embd, head_size] = [24, 28, 32].map(|at| number(at) as usize);
+        let mut state = Self {
+            generation: Generation::from_code(number(20)).ok_or_else(|| damaged("its generation is unknown"))?,
+            n_embd,
+            head_size,
+            fingerprint: u64::from(number(12)) | u64::from(number(16)) << 32,
+            data: floats,
+            n_layer,
+        };
+        if state.len_of_sizes() != Some(state.data.len()) {
+            return Err(damaged("its sizes do not match"));
+        }
+        state.exchange_layout();
+        Ok(state)
+    }
+
+    /// How many floats a state of these sizes has; `None` for sizes that no model has.
+    fn len_of_sizes(&self) -> Option<usize> {
+        let heads_divide = self.head_size > 0 && self.n_embd.is_multiple_of(self.head_size);
+        let wkv = match self.generation {
+            Generation::V4 => 3usize,
+            _ => self.head_size,
+        };
+        let layer = self.n_embd.checked_mul(wkv.checked_add(2)?)?;
+        layer.checked_mul(self.n_layer).filter(|_| heads_divide)
     }
 }
 

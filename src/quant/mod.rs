@@ -6,9 +6,12 @@ mod kquants;
 mod legacy;
 
 use std::fmt;
+use std::str::FromStr;
 
 pub use encode::Encoder;
 pub(crate) use encode::{encode, repack};
+
+use crate::error::{Error, Result};
 
 /// How a tensor's numbers are stored. Rows are divided into blocks of [`block_len`](Format::block_len)
 /// numbers that take [`block_bytes`](Format::block_bytes) bytes each.
@@ -180,6 +183,20 @@ pub(crate) fn decode(format: Format, bytes: &[u8], out: &mut [f32]) {
         Q5_0_V100 => legacy::q5_0(bytes, out),
         Q5_1_V100 => legacy::q5_1(bytes, out),
         Q8_0_V100 => legacy::q8_0(bytes, out),
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    /// The format of a name that a user typed: one that [`named`](Self::named) knows, or a file type of llama.cpp that
+    /// means one, such as `Q4_K_M`: sizes make no difference for RWKV.
+    fn from_str(name: &str) -> Result<Self> {
+        let upper = name.to_ascii_uppercase();
+        let base = ["_S", "_M", "_L"].iter().find_map(|size| upper.strip_suffix(size));
+        let k_quant = base.filter(|base| base.ends_with("_K"));
+        Self::named(k_quant.unwrap_or(name))
+            .ok_or_else(|| Error::unknown("type", name, &Self::ALL.map(Self::typed_name)))
     }
 }
 

@@ -1,9 +1,13 @@
 //! Which tensor gets which format: the table of each policy.
 
+use std::str::FromStr;
+
 use crate::checkpoint::LOW_RANK;
+use crate::error::{Error, Result};
 use crate::quant::Format;
 
-/// Whose choice of formats to follow when a model is quantized to a format `T`.
+/// Whose choice of formats to follow when a model is quantized to a format `T`; by name `default`, `rwkvcpp` or
+/// `llamacpp`.
 ///
 /// | tensors | `Default` | `RwkvCpp` | `LlamaCpp` |
 /// |---|---|---|---|
@@ -24,6 +28,24 @@ pub enum Policy {
     RwkvCpp,
     /// What llama.cpp's file types do (`llama-quant.cpp`): the sizes S, M and L do not differ for RWKV.
     LlamaCpp,
+}
+
+impl Policy {
+    /// By which [`from_str`](str::parse) knows them.
+    pub const NAMES: [&str; 3] = ["default", "rwkvcpp", "llamacpp"];
+}
+
+impl FromStr for Policy {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "default" => Ok(Self::Default),
+            "rwkvcpp" => Ok(Self::RwkvCpp),
+            "llamacpp" => Ok(Self::LlamaCpp),
+            _ => Err(Error::unknown("policy", name, &Self::NAMES)),
+        }
+    }
 }
 
 /// What a tensor is for, as far as policies care.

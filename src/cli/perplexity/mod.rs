@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::convert::{self, EncoderName, PolicyName};
+use super::convert;
 use super::options::ModelArguments;
 use super::plot::PlotFile;
 use super::{Failure, Outcome, json, terminal};
-use crate::convert::Quantization;
+use crate::convert::{Policy, Quantization};
 use crate::error::{Error, Result};
 use crate::eval::{ComparisonOptions, PerplexityOptions, PerplexityReport};
 use crate::model::DEFAULT_CHUNK;
-use crate::quant::Format;
+use crate::quant::{Encoder, Format};
 use crate::whole_file;
 
 /// Measure how well a model predicts a text, and what quantizing it costs
@@ -52,19 +52,19 @@ pub(super) struct Arguments {
 #[derive(Args)]
 struct QuantizingArguments {
     /// How blocks are chosen: searched for less error, or bit for bit as rwkv.cpp and ggml do
-    #[arg(long, value_enum, default_value_t = EncoderName::Search, requires = "formats")]
-    encoder: EncoderName,
+    #[arg(long, value_name = "ENCODER", default_value = "search", value_parser = convert::encoder(), requires = "formats")]
+    encoder: Encoder,
     /// Which tensors get a format, and what the others get
-    #[arg(long, value_enum, default_value_t = PolicyName::Default, requires = "formats")]
-    policy: PolicyName,
+    #[arg(long, value_name = "POLICY", default_value = "default", value_parser = convert::policy(), requires = "formats")]
+    policy: Policy,
 }
 
 impl QuantizingArguments {
     fn quantization(&self, format: Format) -> Quantization {
         Quantization {
             format: Some(format),
-            encoder: self.encoder.encoder(),
-            policy: Some(self.policy.policy()),
+            encoder: self.encoder,
+            policy: Some(self.policy),
             ..Quantization::default()
         }
     }
@@ -72,7 +72,7 @@ impl QuantizingArguments {
 
 /// The name of a format that there is, as the user calls it: llama.cpp's file types have names of their own.
 fn known_format(name: &str) -> Result<String> {
-    convert::format(name).map(|_| name.to_string())
+    name.parse::<Format>().map(|_| name.to_string())
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
@@ -95,7 +95,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         };
     }
     let options = ComparisonOptions { perplexity, ..ComparisonOptions::default() };
-    let mut open = |name: &str| from.clone().open_as(Some(quantizing.quantization(convert::format(name)?)));
+    let mut open = |name: &str| from.clone().open_as(Some(quantizing.quantization(name.parse()?)));
     let comparison = model.compare_formats(&text, &formats, &options, &mut open).map_err(of_the_file)?;
     match json {
         true => print_json(&comparison, &path, skip)?,

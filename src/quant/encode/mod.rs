@@ -14,16 +14,19 @@ mod rounding;
 mod search;
 mod sub_block;
 
+use std::str::FromStr;
+
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
 
 use super::Format;
+use crate::error::{Error, Result};
 use grid::Grid;
 use search::search;
 
 pub(crate) use repack::repack;
 
-/// How quantized blocks are chosen. Both write the same layouts.
+/// How quantized blocks are chosen; by name `search` or `reference`. Both write the same layouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoder {
     /// Scale and minimum are searched for less weighted error.
@@ -31,6 +34,23 @@ pub enum Encoder {
     Search,
     /// Bit for bit what rwkv.cpp and ggml write.
     Reference,
+}
+
+impl Encoder {
+    /// By which [`from_str`](str::parse) knows them.
+    pub const NAMES: [&str; 2] = ["search", "reference"];
+}
+
+impl FromStr for Encoder {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "search" => Ok(Self::Search),
+            "reference" => Ok(Self::Reference),
+            _ => Err(Error::unknown("encoder", name, &Self::NAMES)),
+        }
+    }
 }
 
 /// A block of one scale before it is packed: `y = (q - zero) * d + m`, where `zero` is the format's.
