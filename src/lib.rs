@@ -26,6 +26,11 @@ pub mod cli;
 pub mod convert;
 mod error;
 pub mod eval;
+#[cfg(feature = "ffi")]
+mod ffi;
+/// UniFFI's code looks for it here.
+#[cfg(feature = "ffi")]
+use ffi::UniFfiTag;
 pub mod generate;
 mod kernel;
 mod merge_lora;
