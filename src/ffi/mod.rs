@@ -94,3 +94,6 @@ fn run_command(arguments: Vec<String>) -> Result<i32> {
 fn run_command(_arguments: Vec<String>) -> Result<i32> {
     Err(crate::Error::unsupported("the volary command", "is not in this library, which was built without it").into())
 }
+
+#[cfg(test)]
+mod tests;
