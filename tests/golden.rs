@@ -161,9 +161,11 @@ fn a_state_fits_only_the_weights_it_was_made_with() {
 fn a_state_whose_sizes_contradict_it_is_refused_whatever_its_checksum_says() {
     let bytes = open("v7.pth").new_state().to_bytes();
     let (body, _) = bytes.split_at(bytes.len() - 8);
-    // Generation, layers, width, head size.
-    for at in [20, 24, 28, 32] {
-        for value in [0u32, 3, u32::MAX] {
+    // Generation, layers, width, head size. (RWKV-5 and 6 have states of the same sizes as 7.)
+    for (at, values) in
+        [(20, [0u32, 9, u32::MAX]), (24, [0, 3, u32::MAX]), (28, [0, 3, u32::MAX]), (32, [0, 3, u32::MAX])]
+    {
+        for value in values {
             let mut changed = body.to_vec();
             changed[at..at + 4].copy_from_slice(&value.to_le_bytes());
             changed.extend(xxhash_rust::xxh3::xxh3_64(&changed).to_le_bytes());
