@@ -1,33 +1,61 @@
 //! Volary's task runner: `cargo xtask help`.
 
-use std::process::{Command, ExitCode};
+mod conformance;
+mod generate;
+mod kotlin;
+mod process;
+mod python;
+mod rust;
+mod swift;
+
+use std::process::ExitCode;
+
+use process::Result;
 
 const HELP: &str = "\
 cargo xtask TASK
 
-  test [ARGS…]  run all tests, documentation examples too; ARGS go to `cargo test`
-  lint          check the formatting, and run clippy with and without the command's feature
-  doc           build the documentation; a warning is an error
+  build         build the library and every language's package
+  test          run the tests of every language whose tools are here, and say which were left out
+  lint          check formatting and lints
+  docs          build the documentation; a warning is an error
+  package       make what is published
+  conformance   show what came of the scenarios in tests/conformance, by language
   help          show this
+
+Each of the first five also exists for one language, which must then be there: test-rust, build-python, lint-kotlin,
+package-swift and so on; generate-kotlin and generate-swift make what their build tools need of the Rust side. Arguments after `test-LANGUAGE` go to that language's test program.
+With VOLARY_ALL_LANGUAGES=1 a language whose tools are missing is an error.
 ";
 
+/// What each language can do.
+struct Language {
+    name: &'static str,
+    /// What is missing on this machine to work with it.
+    missing: fn() -> Option<String>,
+    /// Makes what is generated and not committed.
+    generate: fn() -> Result,
+    build: fn() -> Result,
+    test: fn(&[String]) -> Result,
+    lint: fn() -> Result,
+    docs: fn() -> Result,
+    package: fn() -> Result,
+}
+
+const LANGUAGES: [Language; 4] = [rust::LANGUAGE, python::LANGUAGE, kotlin::LANGUAGE, swift::LANGUAGE];
+
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let task = args.next().unwrap_or_else(|| "help".into());
-    let rest: Vec<String> = args.collect();
-    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-    let done = match task.as_str() {
-        "test" => cargo(&["test", "--workspace"], &rest),
-        "lint" if rest.is_empty() => lint(),
-        "doc" if rest.is_empty() => doc(),
-        "help" | "-h" | "--help" => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = arguments.split_first().map_or(("help", &[][..]), |(task, rest)| (task.as_str(), rest));
+    let done = match (task.split_once('-'), rest) {
+        (Some((verb, name)), rest) => one(verb, name, rest),
+        (None, []) if ["build", "test", "lint", "docs", "package"].contains(&task) => all(task),
+        (None, []) if task == "conformance" => conformance::report(&LANGUAGES.map(|language| language.name)),
+        (None, _) if ["help", "--help"].contains(&task) => {
             print!("{HELP}");
             Ok(())
         }
-        _ => {
-            eprint!("xtask: no such task: {task} {}\n\n{HELP}", rest.join(" "));
-            return ExitCode::from(2);
-        }
+        _ => unknown(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,34 +66,66 @@ fn main() -> ExitCode {
     }
 }
 
-fn lint() -> Result<(), String> {
-    const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--workspace", "--all-targets"], &DENY_WARNINGS)?;
-    // What programs that embed the library build.
-    cargo(&["clippy", "--package", "volary", "--all-targets", "--no-default-features"], &DENY_WARNINGS)
+fn unknown(arguments: &[String]) -> Result {
+    Err(format!("no such task: {}\n\n{HELP}", arguments.join(" ")))
 }
 
-fn doc() -> Result<(), String> {
-    run(Command::new(cargo_path()).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+fn one(verb: &str, name: &str, rest: &[String]) -> Result {
+    let Some(language) = LANGUAGES.iter().find(|language| language.name == name) else {
+        return unknown(&[format!("{verb}-{name}")]);
+    };
+    if verb != "test" && !rest.is_empty() {
+        return unknown(&[&[format!("{verb}-{name}")], rest].concat());
+    }
+    match (language.missing)() {
+        // Who calls it has the tools.
+        _ if verb == "generate" => language.run(verb, rest),
+        Some(missing) => Err(format!("{name} needs {missing}")),
+        None => language.run(verb, rest),
+    }
 }
 
-fn cargo(args: &[&str], rest: &[&str]) -> Result<(), String> {
-    run(Command::new(cargo_path()).args(args).args(rest))
+impl Language {
+    fn run(&self, verb: &str, rest: &[String]) -> Result {
+        println!("\n--- {verb}-{} ---", self.name);
+        match verb {
+            "generate" => (self.generate)(),
+            "build" => (self.build)(),
+            "test" => (self.test)(rest),
+            "lint" => (self.lint)(),
+            "docs" => (self.docs)(),
+            "package" => (self.package)(),
+            _ => unknown(&[format!("{verb}-{}", self.name)]),
+        }
+    }
 }
 
-/// The cargo that runs this, which may not be the first one on the path.
-fn cargo_path() -> String {
-    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let line: Vec<_> =
-        std::iter::once(command.get_program()).chain(command.get_args()).map(|part| part.to_string_lossy()).collect();
-    let line = line.join(" ");
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{line}` failed ({status})")),
-        Err(error) => Err(format!("`{line}` could not be started: {error}")),
+/// A task of every language that is here; those left out are named at the end, where nobody overlooks them.
+fn all(verb: &str) -> Result {
+    if verb == "test" {
+        conformance::forget();
+    }
+    let mut left_out = Vec::new();
+    for language in &LANGUAGES {
+        match (language.missing)() {
+            None => language.run(verb, &[])?,
+            Some(missing) => left_out.push((language.name, missing)),
+        }
+    }
+    if verb == "test" {
+        let here = LANGUAGES.iter().map(|language| language.name);
+        let here: Vec<_> = here.filter(|name| !left_out.iter().any(|(left_out, _)| left_out == name)).collect();
+        conformance::report(&here)?;
+    }
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    println!("\n*** NOT DONE, for want of tools:");
+    for (name, missing) in &left_out {
+        println!("***   {verb}-{name}: needs {missing}");
+    }
+    match std::env::var_os("VOLARY_ALL_LANGUAGES") {
+        Some(_) => Err("VOLARY_ALL_LANGUAGES is set, and not all are here".into()),
+        None => Ok(()),
     }
 }

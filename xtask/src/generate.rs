@@ -1,0 +1,40 @@
+//! The library that other languages load, and the code generated for them. Neither is committed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::process::{NONE, Result, at, cargo, run, run_cargo};
+
+/// Where everything for a language goes.
+pub fn folder(language: &str) -> PathBuf {
+    at("target/bindings").join(language)
+}
+
+/// Builds the library without the command, and gives its path. `VOLARY_PROFILE=dist` builds what is published.
+pub fn library() -> Result<PathBuf> {
+    let profile = std::env::var("VOLARY_PROFILE").unwrap_or_else(|_| "release".into());
+    let arguments = ["build", "--package", "volary", "--lib", "--no-default-features", "--features", "ffi"];
+    run_cargo(&[&arguments[..], &["--profile", &profile]].concat(), NONE)?;
+    let name = format!("{}volary{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    Ok(at("target").join(profile).join(name))
+}
+
+/// Writes a language's half of `src/volary.udl` to its folder.
+pub fn bindings(language: &str) -> Result {
+    let out = folder(language);
+    let generate = ["generate", "src/volary.udl", "--config", "uniffi.toml", "--no-format", "--language", language];
+    let mut command = cargo();
+    run(command.args(["run", "--quiet", "--bin", "uniffi-bindgen", "--"]).args(generate).arg("--out-dir").arg(out))
+}
+
+/// Copies a file; only if it differs, so that builds which look at times have nothing to do.
+pub fn copy(from: &Path, to: &Path) -> Result {
+    let failed = |path: &Path, error| format!("{}: {error}", path.display());
+    let content = fs::read(from).map_err(|error| failed(from, error))?;
+    if fs::read(to).is_ok_and(|existing| existing == content) {
+        return Ok(());
+    }
+    let parent = to.parent().unwrap_or(to);
+    fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+    fs::write(to, content).map_err(|error| failed(to, error))
+}

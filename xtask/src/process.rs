@@ -1,0 +1,47 @@
+//! Other programs, and where things are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A failure is a line for a person.
+pub type Result<T = ()> = std::result::Result<T, String>;
+
+/// Runs a program, whose output the terminal shows.
+pub fn run(command: &mut Command) -> Result {
+    let line: Vec<_> =
+        std::iter::once(command.get_program()).chain(command.get_args()).map(|part| part.to_string_lossy()).collect();
+    let line = line.join(" ");
+    match command.current_dir(root()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` failed ({status})")),
+        Err(error) => Err(format!("`{line}` could not be started: {error}")),
+    }
+}
+
+/// The cargo that runs this, which may not be the first one on the path.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// No further arguments.
+pub const NONE: &[&str] = &[];
+
+pub fn run_cargo(arguments: &[&str], rest: &[impl AsRef<str>]) -> Result {
+    run(cargo().args(arguments).args(rest.iter().map(AsRef::as_ref)))
+}
+
+/// Whether a program can be started.
+pub fn is_there(program: &str) -> bool {
+    let command = &mut Command::new(program);
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// The checkout.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// A path in the checkout.
+pub fn at(path: &str) -> PathBuf {
+    root().join(path)
+}

@@ -1,0 +1,32 @@
+//! The engine and the command.
+
+use crate::Language;
+use crate::process::{NONE, Result, cargo, run, run_cargo};
+
+pub const LANGUAGE: Language =
+    Language { name: "rust", missing: || None, generate: || Ok(()), build, test, lint, docs, package };
+
+fn build() -> Result {
+    run_cargo(&["build", "--release"], NONE)
+}
+
+fn test(rest: &[String]) -> Result {
+    run_cargo(&["test", "--workspace", "--features", "ffi"], rest)
+}
+
+fn lint() -> Result {
+    const DENY_WARNINGS: &[&str] = &["--", "-D", "warnings"];
+    run_cargo(&["fmt", "--all", "--check"], NONE)?;
+    run_cargo(&["clippy", "--workspace", "--all-targets", "--features", "ffi"], DENY_WARNINGS)?;
+    // What programs that embed the library build, and what other languages' packages do.
+    run_cargo(&["clippy", "--package", "volary", "--all-targets", "--no-default-features"], DENY_WARNINGS)?;
+    run_cargo(&["clippy", "--package", "volary", "--no-default-features", "--features", "ffi"], DENY_WARNINGS)
+}
+
+fn docs() -> Result {
+    run(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn package() -> Result {
+    run_cargo(&["package", "--package", "volary", "--no-verify", "--allow-dirty"], NONE)
+}
