@@ -25,7 +25,13 @@ pub enum Outcome {
     Timed { report: BenchReport },
 }
 
-pub struct LongJob(Arc<Shared>);
+pub struct LongJob {
+    shared: Arc<Shared>,
+    /// Until it begins.
+    work: Mutex<Option<Work>>,
+}
+
+type Work = Box<dyn FnOnce(&Arc<Shared>) -> Result<Outcome> + Send>;
 
 /// What the job's thread and its caller both see.
 pub struct Shared {
@@ -45,42 +51,52 @@ struct Status {
 }
 
 impl LongJob {
-    pub fn start(work: impl FnOnce(&Arc<Shared>) -> Result<Outcome> + Send + 'static) -> Arc<Self> {
+    pub fn new(work: impl FnOnce(&Arc<Shared>) -> Result<Outcome> + Send + 'static) -> Arc<Self> {
         let (status, news, cancel) = Default::default();
-        let shared = Arc::new(Shared { status, news, cancel });
-        let job = shared.clone();
+        Arc::new(Self { shared: Arc::new(Shared { status, news, cancel }), work: Mutex::new(Some(Box::new(work))) })
+    }
+
+    /// Not before the caller has shown interest: a caller that cancels at once must find that nothing was done, and small
+    /// work would be over by then.
+    fn begin(&self) {
+        let Some(work) = self.work.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if self.shared.cancel.is_cancelled() {
+            return self.shared.end(Err(crate::Error::Cancelled.into()));
+        }
+        let job = self.shared.clone();
         let thread = move || {
             let result = catch_unwind(AssertUnwindSafe(|| work(&job)));
             job.end(result.unwrap_or_else(|panic| Err(internal(&*panic))));
         };
         if let Err(error) = thread::Builder::new().name("volary-job".into()).spawn(thread) {
-            shared.end(Err(VolaryError::Io(format!("a thread could not be started: {error}; end some others"))));
+            self.shared.end(Err(VolaryError::Io(format!("a thread could not be started: {error}; end some others"))));
         }
-        Arc::new(Self(shared))
     }
 
     pub fn progress(&self, milliseconds: u32) -> Option<f64> {
+        self.begin();
         let until = Instant::now() + Duration::from_millis(milliseconds.into());
-        let mut status = self.0.lock();
+        let mut status = self.shared.lock();
         while !status.ended && !status.has_news() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            status = self.0.news.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
+            status = self.shared.news.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         status.told = status.fraction;
         (!status.ended).then_some(status.fraction)
     }
 
     pub fn cancel(&self) {
-        self.0.cancel.cancel();
+        self.shared.cancel.cancel();
     }
 
     pub fn result(&self) -> Result<Outcome> {
-        let mut status = self.0.lock();
+        self.begin();
+        let mut status = self.shared.lock();
         while !status.ended {
-            status = self.0.news.wait(status).unwrap_or_else(PoisonError::into_inner);
+            status = self.shared.news.wait(status).unwrap_or_else(PoisonError::into_inner);
         }
         let taken = || Err(VolaryError::InvalidArgument("result: was taken before; it can be had once".into()));
         status.result.take().unwrap_or_else(taken)

@@ -39,7 +39,7 @@ fn version() -> String {
 }
 
 fn load(path: String, options: ModelOptions) -> Arc<LongJob> {
-    LongJob::start(move |job| {
+    LongJob::new(move |job| {
         let options = options.into_engine(job.progress())?;
         Ok(Outcome::Loaded { model: Model::new(crate::Model::open_with(path, options)?) })
     })
@@ -50,14 +50,14 @@ fn read_info(path: String) -> Result<ModelInfo> {
 }
 
 fn convert(source: String, target: String, options: ConvertOptions) -> Arc<LongJob> {
-    LongJob::start(move |job| {
+    LongJob::new(move |job| {
         let options = options.into_engine(job.progress())?;
         Ok(Outcome::Converted { report: crate::convert::convert(source, target, &options)?.into() })
     })
 }
 
 fn merge_lora(base: String, lora: LoraFile, target: String, threads: Option<i64>) -> Arc<LongJob> {
-    LongJob::start(move |job| {
+    LongJob::new(move |job| {
         let threads = threads.map(|threads| count("threads", threads)).transpose()?;
         let options = crate::MergeOptions { threads, progress: Some(job.progress()) };
         Ok(Outcome::Merged { summary: crate::merge_lora(base, &lora.into(), target, options)?.into() })
@@ -71,7 +71,7 @@ fn compare_formats(
     model_options: ModelOptions,
     options: PerplexityOptions,
 ) -> Arc<LongJob> {
-    LongJob::start(move |job| {
+    LongJob::new(move |job| {
         let options =
             crate::eval::ComparisonOptions { perplexity: options.into_engine(job.progress())?, ..Default::default() };
         let model = crate::Model::open_with(&path, model_options.clone().into_engine(job.go_on())?)?;

@@ -82,7 +82,7 @@ impl Model {
 
     pub fn eval_batch(&self, prompts: Vec<Prompt>, logits: Logits) -> Arc<LongJob> {
         let model = self.get();
-        LongJob::start(move |job| {
+        LongJob::new(move |job| {
             let model = model?;
             let read = prompts.into_iter().map(|prompt| {
                 let state = prompt.state.map_or_else(|| Ok(model.new_state()), |state| state.get())?;
@@ -95,7 +95,7 @@ impl Model {
 
     pub fn prefill(&self, text: String, state: Option<Arc<State>>) -> Arc<LongJob> {
         let model = self.get();
-        LongJob::start(move |job| {
+        LongJob::new(move |job| {
             let model = model?;
             let tokens = model.tokenizer()?.encode(&text)?;
             let state = state.map_or_else(|| Ok(model.new_state()), |state| state.get())?;
@@ -115,7 +115,7 @@ impl Model {
 
     pub fn complete_batch(&self, prompts: Vec<String>, options: GenerateOptions) -> Arc<LongJob> {
         let model = self.get();
-        LongJob::start(move |job| {
+        LongJob::new(move |job| {
             let options = crate::GenerateOptions { cancel: job.cancel_handle(), ..options.into_engine()? };
             let completions = model?.complete_batch(&prompts, options)?;
             if job.cancel_handle().is_cancelled() {
@@ -134,7 +134,7 @@ impl Model {
 
     pub fn perplexity(&self, text: String, options: PerplexityOptions) -> Arc<LongJob> {
         let model = self.get();
-        LongJob::start(move |job| {
+        LongJob::new(move |job| {
             let report = model?.perplexity(&text, &options.into_engine(job.progress())?)?;
             Ok(Outcome::Measured { report: report.into() })
         })
@@ -142,7 +142,7 @@ impl Model {
 
     pub fn bench(&self, options: BenchOptions) -> Arc<LongJob> {
         let model = self.get();
-        LongJob::start(move |job| {
+        LongJob::new(move |job| {
             let report = model?.bench(&options.into_engine(job.progress())?)?;
             Ok(Outcome::Timed { report: report.into() })
         })

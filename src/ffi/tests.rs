@@ -169,7 +169,7 @@ fn numbers_below_zero_are_refused_by_the_options_name() {
 #[test]
 fn a_job_tells_how_far_it_is_and_ends_when_it_is_cancelled() {
     let (go, wait) = std::sync::mpsc::channel::<f64>();
-    let job = LongJob::start(move |job| {
+    let job = LongJob::new(move |job| {
         let progress = job.progress();
         for fraction in wait {
             if !progress(fraction) {
@@ -189,8 +189,16 @@ fn a_job_tells_how_far_it_is_and_ends_when_it_is_cancelled() {
 }
 
 #[test]
+fn a_job_that_is_cancelled_before_it_is_asked_for_anything_does_nothing() {
+    let job = LongJob::new(|_| unreachable!("it does not begin"));
+    job.cancel();
+    assert_eq!(job.progress(0), None);
+    assert!(matches!(refusal(job.result()), VolaryError::Cancelled(_)));
+}
+
+#[test]
 fn a_panic_in_a_job_is_an_internal_error() {
-    let job = LongJob::start(|_| panic!("on purpose"));
+    let job = LongJob::new(|_| panic!("on purpose"));
     let error = refusal(job.result());
     assert!(matches!(&error, VolaryError::Internal(message) if message.ends_with("on purpose")), "{error}");
 }
