@@ -180,16 +180,18 @@ impl Chat {
     /// reads it again, after the new beginning, with the next message.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] while a reply is running.
+    /// [`Error::InvalidArgument`] while a reply is running, or if the vocabulary has no token for a part of the text; the
+    /// conversation is then as it was.
     pub fn set_system(&mut self, text: Option<&str>) -> Result<()> {
         self.check_idle()?;
-        self.messages.retain(|message| message.role != Role::System);
         let content = self.format.clean(text.unwrap_or_default());
-        if !content.is_empty() {
-            self.messages.insert(0, Message::new(Role::System, content));
-        }
+        let system = (!content.is_empty()).then(|| Message::new(Role::System, content));
+        let others = self.messages.iter().filter(|message| message.role != Role::System).cloned();
+        let messages: Vec<_> = system.into_iter().chain(others).collect();
+        // Before anything changes: the vocabulary may lack a part of the text.
+        self.position = history::read(&self.model, self.format, &messages)?;
+        self.messages = messages;
         self.snapshots.clear();
-        self.position = history::read(&self.model, self.format, &self.messages)?;
         Ok(())
     }
 
