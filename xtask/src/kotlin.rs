@@ -33,24 +33,24 @@ fn jna_platform() -> String {
     format!("{system}-{}", std::env::consts::ARCH.replace('_', "-"))
 }
 
-fn maven(arguments: &[&str]) -> Result {
-    run(Command::new("mvn")
-        .args(["--batch-mode", "--no-transfer-progress", "--file", "bindings/kotlin"])
-        .args(arguments))
+fn maven(arguments: &[&str]) -> Command {
+    let mut maven = Command::new("mvn");
+    maven.args(["--batch-mode", "--no-transfer-progress", "--file", "bindings/kotlin"]).args(arguments);
+    maven
 }
 
 fn build() -> Result {
-    maven(&["-DskipTests", "package"])
+    run(&mut maven(&["-DskipTests", "package"]))
 }
 
 fn test(rest: &[String]) -> Result {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-    maven(&[&["test"], &rest[..]].concat())
+    run(&mut maven(&[&["test"], &rest[..]].concat()))
 }
 
 /// The compiler treats warnings as errors.
 fn lint() -> Result {
-    maven(&["-DskipTests", "test-compile"])
+    run(&mut maven(&["-DskipTests", "test-compile"]))
 }
 
 fn docs() -> Result {
@@ -58,5 +58,5 @@ fn docs() -> Result {
 }
 
 fn package() -> Result {
-    maven(&["-DskipTests", "package"])
+    run(maven(&["-DskipTests", "package"]).env("VOLARY_PROFILE", "dist"))
 }

@@ -11,11 +11,27 @@ pub fn run(command: &mut Command) -> Result {
     let line: Vec<_> =
         std::iter::once(command.get_program()).chain(command.get_args()).map(|part| part.to_string_lossy()).collect();
     let line = line.join(" ");
+    hide_own_builds(command);
     match command.current_dir(root()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{line}` failed ({status})")),
         Err(error) => Err(format!("`{line}` could not be started: {error}")),
     }
+}
+
+/// Cargo lets what it runs find libraries in its build folder. A test of a package would load the `libvolary.so` there instead
+/// of the package's own.
+fn hide_own_builds(command: &mut Command) {
+    const VARIABLE: &str = "LD_LIBRARY_PATH";
+    let Some(paths) = std::env::var_os(VARIABLE) else { return };
+    if command.get_envs().any(|(name, _)| name == VARIABLE) {
+        return;
+    }
+    let others = std::env::split_paths(&paths).filter(|path| !path.starts_with(root()));
+    match std::env::join_paths(others) {
+        Ok(paths) if !paths.is_empty() => command.env(VARIABLE, paths),
+        _ => command.env_remove(VARIABLE),
+    };
 }
 
 /// The cargo that runs this, which may not be the first one on the path.

@@ -36,15 +36,18 @@ fn maturin(arguments: &[&str]) -> Result {
 }
 
 fn build() -> Result {
-    maturin(&["build", "--profile", "release", "--out", "target/wheels"])
+    maturin(&["build", "--profile", "release", "--out", WHEELS])
 }
 
-/// Installs the package in the environment, from the working tree.
+/// What is built for this machine only, and sooner than what is packaged.
+const WHEELS: &str = "target/python/wheels";
+
+/// Installs the package in the environment, as a wheel of the working tree.
 fn install() -> Result<PathBuf> {
     let programs = environment()?;
-    let install = ["-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--force-reinstall"];
-    let profile = ["--config-settings", "build-args=--profile release", "."];
-    run(Command::new(programs.join("python")).args(install).args(profile))?;
+    build()?;
+    let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", "--find-links"];
+    run(Command::new(programs.join("python")).args(arguments).args([WHEELS, "volary"]))?;
     Ok(programs)
 }
 

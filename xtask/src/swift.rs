@@ -17,7 +17,7 @@ fn missing() -> Option<String> {
 
 fn tree() -> Option<()> {
     let folder = std::env::var("VOLARY_TRIXIE").unwrap_or_else(|_| "/var/tmp/volary-trixie".into());
-    std::path::Path::new(&folder).join("root/usr/bin/swift").exists().then_some(())
+    std::path::Path::new(&folder).join("root/var/lib/volary/swift").exists().then_some(())
 }
 
 /// The generated sources and header, and the native library.
