@@ -1,0 +1,44 @@
+"""What all tests share. They run against the installed package, and need nothing but the files of the checkout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import volary
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def model(golden: Path) -> Iterator[volary.Model]:
+    """An RWKV-7 of 100,000 random weights, whose tokens are bytes. Nobody may close it."""
+    with volary.Model(golden / "v7.pth") as model:
+        yield model
+
+
+@pytest.fixture
+def own_model(golden: Path) -> Iterator[volary.Model]:
+    """The same, for a test to close."""
+    with volary.Model(golden / "v7.pth") as model:
+        yield model
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run in which no test passed, because all were skipped, is a failure, too."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    only_listed = session.config.option.collectonly
+    if session.exitstatus == pytest.ExitCode.OK and not only_listed and not reporter.stats.get("passed"):
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED

@@ -1,0 +1,69 @@
+"""The `volary` command, which is the Rust one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import volary
+
+SCRIPT = str(Path(sysconfig.get_path("scripts")) / "volary")
+COMMANDS = pytest.mark.parametrize("command", [[SCRIPT], [sys.executable, "-m", "volary"]], ids=["script", "module"])
+
+
+def run(command: list[str], *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, timeout=60, check=False)
+
+
+@COMMANDS
+def test_it_completes_as_the_package_does(command: list[str], golden: Path, model: volary.Model) -> None:
+    done = run(command, "complete", golden / "v7.pth", "Once", "--seed", "1", "--max-tokens", "20")
+    assert done.returncode == 0, done.stderr
+    assert model.complete("Once", seed=1, max_tokens=20).text in done.stdout.decode()
+
+
+@COMMANDS
+def test_it_says_its_version_and_explains_itself(command: list[str]) -> None:
+    assert run(command, "--version").stdout.decode().split() == ["volary", importlib.metadata.version("volary")]
+    assert run(command, "--help").stdout.startswith(b"RWKV language models on the CPU")
+
+
+@COMMANDS
+def test_failures_are_one_line_and_a_status(command: list[str], tmp_path: Path) -> None:
+    failed = run(command, "info", tmp_path / "none.pth")
+    assert (failed.returncode, failed.stdout) == (1, b"")
+    assert failed.stderr.decode() == f"volary: {tmp_path / 'none.pth'}: no such file; check the path\n"
+    assert run(command, "fly").returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@COMMANDS
+@pytest.mark.parametrize("verb", ["complete", "chat"])
+def test_ctrl_c_ends_it_with_130_and_no_traceback(command: list[str], verb: str, golden: Path) -> None:
+    words = ["Hello"] if verb == "complete" else []
+    arguments = [verb, str(golden / "v7.pth"), *words, "--ignore-eos", "-n", "1000000000"]
+    child = subprocess.Popen(
+        [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdin and child.stdout
+    child.stdin.write(b"Hello\n")
+    child.stdin.flush()
+    assert child.stdout.read(1)
+    child.send_signal(signal.SIGINT)
+    _, stderr = child.communicate(timeout=60)
+    assert (child.returncode, stderr) == (130, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has only Unicode there")
+def test_an_argument_that_is_not_unicode_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "volary", "info", os.fsencode(tmp_path) + b"/\xff.pth"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"volary: arguments: has half a surrogate pair")
