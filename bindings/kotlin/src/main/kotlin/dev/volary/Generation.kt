@@ -1,0 +1,78 @@
+package dev.volary
+
+import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.flow.AbstractFlow
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.FlowCollector
+import kotlinx.coroutines.flow.flow
+import dev.volary.internal.Piece as NativePiece
+import dev.volary.internal.TokenStream as NativeStream
+
+/**
+ * A text to be generated: a cold flow of its pieces, of a chat's reply only the answer's.
+ *
+ * Nothing happens before it is collected, mistakes in the options included, and each collection generates anew. The
+ * model works off the collector's thread, and only while the collector waits for the next piece: what was not
+ * collected was not generated. Leaving or cancelling the collection stops it before its next token.
+ */
+@OptIn(ExperimentalCoroutinesApi::class)
+public class Generation internal constructor(internal val begin: () -> NativeStream) : AbstractFlow<String>() {
+    private val running = mutableListOf<NativeStream>()
+    private var ended: Stats? = null
+
+    /** The pieces with their tokens, and with a chat model's thoughts among them. */
+    public val pieces: Flow<Piece> = flow {
+        run({}) { emit(it.ours()) }
+    }
+
+    /** Collects the text; use `collect`. */
+    override suspend fun collectSafely(collector: FlowCollector<String>): Unit = run({}) { collector.emitAnswer(it) }
+
+    /**
+     * Collects the text as `collect` does, and gives the state after all of it, from which another text can go on.
+     * Not for a chat's replies, whose state is the chat's.
+     */
+    public suspend fun collectState(collector: FlowCollector<String> = FlowCollector {}): State =
+        run({ State(call { it.takeState() }) }) { collector.emitAnswer(it) }
+
+    /**
+     * Ends the collections that are running before their next token, from any thread: they complete as if the text
+     * were at its end, with the finish reason `cancelled`.
+     */
+    public fun cancel() {
+        synchronized(running) { running.forEach { it.cancel() } }
+    }
+
+    /**
+     * Counts, times, seed and, at the end, why it ended: of the collection that runs, or else of that which ended last;
+     * `null` before the first.
+     */
+    public val stats: Stats?
+        get() = synchronized(running) { running.lastOrNull()?.stats()?.ours() ?: ended }
+
+    private suspend fun FlowCollector<String>.emitAnswer(piece: NativePiece) {
+        if (piece.text.isNotEmpty() && !piece.thinking) emit(piece.text)
+    }
+
+    private suspend fun <T> run(atEnd: (NativeStream) -> T, collect: suspend (NativePiece) -> Unit): T {
+        currentCoroutineContext().ensureActive()
+        val stream = toTheEnd { call(begin) }
+        synchronized(running) { running.add(stream) }
+        try {
+            while (true) {
+                collect(offThread(stream::cancel) { call { stream.next() } } ?: break)
+            }
+            return atEnd(stream)
+        } finally {
+            // Waits for the token that is being computed, if the collection was cancelled meanwhile.
+            toTheEnd { stream.release() }
+            synchronized(running) {
+                running.remove(stream)
+                ended = stream.stats().ours()
+                stream.destroy()
+            }
+        }
+    }
+}

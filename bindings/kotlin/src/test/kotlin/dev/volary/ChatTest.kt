@@ -1,0 +1,74 @@
+package dev.volary
+
+import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import org.junit.jupiter.api.io.TempDir
+import java.nio.file.Path
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+
+class ChatTest {
+    @TempDir
+    lateinit var temporary: Path
+
+    private val Chat.contents get() = history.map { it.content }
+
+    @Test
+    fun `a conversation is kept, taken back and saved`() = withModel { model ->
+        val file = temporary.resolve("talk.volary").toString()
+        model.chat(system = "Be brief.").use { chat ->
+            assertEquals("AAA", chat.send("Hello!", letters(3)).toList().joinToString(""))
+            chat.retry(letters(2)).collect()
+            assertEquals(listOf("Be brief.", "Hello!", "AA"), chat.contents)
+            chat.alternate(letters(4)).collect()
+            assertEquals("AAAA", chat.history.last().content)
+            assertEquals(listOf("AA"), chat.history.last().alternatives)
+            assertEquals(listOf("system", "user", "assistant"), chat.history.map { it.role })
+            chat.save(file)
+            Chat.load(model, file).use { loaded ->
+                assertEquals(chat.history, loaded.history)
+                assertEquals(chat.format, loaded.format)
+            }
+            chat.undo()
+            assertEquals(listOf("Be brief."), chat.contents)
+            chat.setSystem(null)
+            assertEquals(listOf(), chat.contents)
+            chat.send("Hello?", maxTokens = 2, logitBias = mapOf(66 to 1000.0)).collect()
+            chat.reset()
+            assertEquals(listOf(), chat.contents)
+        }
+    }
+
+    @Test
+    fun `a reply that is left ends where it was shown`() = withModel { model ->
+        model.chat().use { chat ->
+            chat.send("Hello!", letters(1000)).take(2).collect()
+            assertEquals(listOf("Hello!", "AA"), chat.contents)
+            assertEquals("AAA", chat.retry(letters(3)).toList().joinToString(""))
+        }
+    }
+
+    @Test
+    fun `a second reply meanwhile is an error`() = withModel { model ->
+        model.chat().use { chat ->
+            chat.send("Hello!", letters(3)).collect {
+                assertFailsWith<VolaryException> { chat.send("Hello?", letters(3)).collect() }
+            }
+            assertEquals(listOf("Hello!", "AAA"), chat.contents)
+        }
+    }
+
+    @Test
+    fun `the state of a reply is the chat's`() = withModel { model ->
+        model.chat().use { chat ->
+            assertFailsWith<VolaryException> { chat.send("Hello!", letters(3)).collectState() }
+        }
+    }
+
+    @Test
+    fun `an unknown format is an error`() = withModel { model ->
+        assertFailsWith<VolaryException.InvalidArgument> { model.chat(format = "none") }
+    }
+}
