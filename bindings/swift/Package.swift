@@ -1,0 +1,22 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// `cargo xtask generate-swift` first: it writes VolaryGenerated.swift, CVolary.h and the native library, which are not
+// committed. On Apple systems the XCFramework that xcframework.sh makes stands in for CVolary.
+let package = Package(
+    name: "Volary",
+    platforms: [.macOS(.v13), .iOS(.v16)],
+    products: [.library(name: "Volary", targets: ["Volary"])],
+    targets: [
+        .systemLibrary(name: "CVolary"),
+        // UniFFI's code is not written for Swift 6's checks; nothing of it can be seen from outside.
+        .target(name: "VolaryGenerated", dependencies: ["CVolary"], swiftSettings: [.swiftLanguageMode(.v5)]),
+        .target(name: "Volary", dependencies: ["VolaryGenerated"]),
+        .target(name: "StateWrapper", path: "Tests/StateWrapper"),
+        .testTarget(
+            name: "VolaryTests", dependencies: ["Volary", "StateWrapper"], exclude: ["Conformance/every-verb.json"]),
+        // Run on demand.
+        .executableTarget(name: "stress", dependencies: ["Volary"], path: "stress"),
+        .executableTarget(name: "overhead", dependencies: ["Volary"], path: "overhead"),
+    ]
+)
