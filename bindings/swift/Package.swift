@@ -1,14 +1,20 @@
 // swift-tools-version: 6.0
+import Foundation
 import PackageDescription
 
 // `cargo xtask generate-swift` first: it writes VolaryGenerated.swift, CVolary.h and the native library, which are not
-// committed. On Apple systems the XCFramework that xcframework.sh makes stands in for CVolary.
+// committed. On Apple systems the XCFramework that xcframework.sh makes stands in for the system library.
+let framework = "CVolary.xcframework"
+let isThere = FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(framework)")
+let native: Target =
+    isThere ? .binaryTarget(name: "CVolary", path: framework) : .systemLibrary(name: "CVolary")
+
 let package = Package(
     name: "Volary",
     platforms: [.macOS(.v13), .iOS(.v16)],
     products: [.library(name: "Volary", targets: ["Volary"])],
     targets: [
-        .systemLibrary(name: "CVolary"),
+        native,
         // UniFFI's code is not written for Swift 6's checks; nothing of it can be seen from outside.
         .target(name: "VolaryGenerated", dependencies: ["CVolary"], swiftSettings: [.swiftLanguageMode(.v5)]),
         .target(name: "Volary", dependencies: ["VolaryGenerated"]),

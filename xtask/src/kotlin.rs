@@ -54,7 +54,7 @@ fn lint() -> Result {
 }
 
 fn docs() -> Result {
-    Ok(())
+    run(&mut maven(&["-DskipTests", "compile", "dokka:dokka"]))
 }
 
 fn package() -> Result {

@@ -31,17 +31,22 @@ fn generate() -> Result {
     generate::copy(&out.join("CVolary.h"), &package.join("CVolary/CVolary.h"))
 }
 
+/// A program of Swift's toolchain, in the tree if it is not here.
+fn tool(name: &str) -> Command {
+    match is_there("swift") {
+        true => Command::new(name),
+        false => {
+            let mut command = Command::new(at(".ci/trixie"));
+            command.args(["run", &format!("/usr/libexec/swift/bin/{name}")]);
+            command
+        }
+    }
+}
+
 fn swift(arguments: &[&str]) -> Result {
     generate()?;
     let libraries = generate::folder("swift").join("lib");
-    let mut command = match is_there("swift") {
-        true => Command::new("swift"),
-        false => {
-            let mut command = Command::new(at(".ci/trixie"));
-            command.args(["run", "swift"]);
-            command
-        }
-    };
+    let mut command = tool("swift");
     command.args(arguments).args(["--package-path", "bindings/swift", "-Xlinker"]);
     run(command.arg(format!("-L{}", libraries.display())).env("LD_LIBRARY_PATH", libraries))
 }
@@ -60,9 +65,22 @@ fn lint() -> Result {
 }
 
 fn docs() -> Result {
-    Ok(())
+    let symbols = generate::folder("swift").join("symbols");
+    std::fs::create_dir_all(&symbols).map_err(|error| format!("{}: {error}", symbols.display()))?;
+    // Apart from the other builds, which would have to be made anew.
+    let build = ["build", "--target", "Volary", "--scratch-path", "target/swift-docs"];
+    let graph = ["-Xswiftc", "-emit-symbol-graph", "-Xswiftc", "-emit-symbol-graph-dir", "-Xswiftc"];
+    swift(&[&build[..], &graph, &[&symbols.to_string_lossy()]].concat())?;
+    let own = symbols.join("Volary");
+    generate::copy(&symbols.join("Volary.symbols.json"), &own.join("Volary.symbols.json"))?;
+    let names = ["--fallback-display-name", "Volary", "--fallback-bundle-identifier", "dev.volary"];
+    let output = ["--output-path", "target/doc/Volary.doccarchive", "--additional-symbol-graph-dir"];
+    run(tool("docc").arg("convert").args(names).args(output).arg(own))
 }
 
+/// What others build from: the sources with what is generated, and the library for this system.
 fn package() -> Result {
-    build()
+    run(Command::new(std::env::current_exe().map_err(|error| error.to_string())?)
+        .arg("build-swift")
+        .env("VOLARY_PROFILE", "dist"))
 }
