@@ -44,12 +44,12 @@ while True:
         elif line == "/reset":
             chat.reset()
         elif line:
-            reply = chat.retry(**sampling) if line == "/retry" else chat.send(line, **sampling)
-            for piece in reply:
-                print(piece, end="", flush=True)
+            # `with` ends the reply wherever Ctrl-C strikes. What was shown of it stays in the conversation.
+            with chat.retry(**sampling) if line == "/retry" else chat.send(line, **sampling) as reply:
+                for piece in reply:
+                    print(piece, end="", flush=True)
             print()
     except KeyboardInterrupt:
-        # What was shown of the reply stays in the conversation.
         print(" …")
     except volary.VolaryError as error:
         print(error, file=sys.stderr)

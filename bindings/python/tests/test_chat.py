@@ -10,7 +10,8 @@ import pytest
 import volary
 
 FEW: Any = {"max_tokens": 8, "seed": 1}
-ENDLESS: Any = {"max_tokens": 10**9, "ignore_eos": True}
+#: Without line breaks, which the ends of replies have.
+ENDLESS: Any = {"max_tokens": 10**9, "ignore_eos": True, "banned_tokens": [10]}
 
 
 def roles(chat: volary.Chat) -> list[str]:

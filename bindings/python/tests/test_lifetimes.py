@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import volary
+from volary._library import native
 
 GREEDY: Any = {"max_tokens": 20, "temperature": 0}
 
@@ -125,6 +127,24 @@ def test_what_a_model_gave_outlives_the_model_object(golden: Path, model: volary
     chat = volary.Model(golden / "v7.pth").chat()
     assert "".join(stream) == model.complete("Once", **GREEDY).text
     assert "".join(chat.send("a", **GREEDY)) == "".join(model.chat().send("a", **GREEDY))
+
+
+def test_a_stream_in_a_cycle_of_garbage_is_ended_before_it_is_freed(
+    model: volary.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a cycle Python finalizes in any order, and what ends a stream must not use what has been freed."""
+    happened: list[str] = []
+    release, free = native.TokenStream.release, native.TokenStream.__del__
+    monkeypatch.setattr(native.TokenStream, "release", lambda self: (happened.append("ended"), release(self)))
+    monkeypatch.setattr(native.TokenStream, "__del__", lambda self: (happened.append("freed"), free(self)))
+    gc.collect()
+    happened.clear()
+    for make in (model.generate, model.chat().send):
+        stream: Any = make("a")
+        stream.itself = stream
+        del stream
+        gc.collect()
+    assert happened == ["ended", "freed"] * 2
 
 
 def test_eight_threads_share_a_model(model: volary.Model) -> None:

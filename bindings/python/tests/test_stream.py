@@ -11,7 +11,8 @@ import pytest
 import volary
 
 GREEDY: Any = {"max_tokens": 12, "temperature": 0}
-ENDLESS: Any = {"max_tokens": 10**9, "ignore_eos": True, "seed": 1}
+#: Without line breaks, which the ends of replies have.
+ENDLESS: Any = {"max_tokens": 10**9, "ignore_eos": True, "banned_tokens": [10]}
 #: Takes seconds to read, so that there is something to interrupt.
 LONG_PROMPT = "long " * 200_000
 

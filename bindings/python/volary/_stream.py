@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -30,10 +31,11 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
     _comes_from = "Model.generate or Chat.send"
     _prompt_is_read = False
 
-    def __del__(self) -> None:
-        # Not left to the native object: a thread of asyncio's that has just pulled a piece may hold it a moment longer.
-        if hasattr(self, "_object"):
-            self._object.release()
+    def _hold(self, native_object: Any) -> None:
+        super()._hold(native_object)
+        # Not left to the native object's end: a thread of asyncio's that has just pulled a piece may hold it a moment
+        # longer. Nor a `__del__`: in a cycle of garbage the native object's own may run first, and free what that uses.
+        weakref.finalize(self, native_object.release).atexit = False
 
     def __iter__(self) -> TokenStream:
         return self
@@ -110,22 +112,26 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
         """The first piece, pulled in another thread: a long prompt takes long, and only Python code notices Ctrl-C."""
         pulled: list[Any] = []
         failed: list[BaseException] = []
+        ended = threading.Event()
 
         def pull() -> None:
             try:
                 pulled.append(self._native.next())
             except BaseException as error:
                 failed.append(error)
+            finally:
+                ended.set()
 
         thread = threading.Thread(target=pull, name="volary-prompt", daemon=True)
         thread.start()
         try:
-            while thread.is_alive():
-                # With a limit, because on Windows a wait without one hears of Ctrl-C only afterwards.
-                thread.join(0.1)
+            # With a limit, because on Windows a wait without one hears of Ctrl-C only afterwards. (Not `join`: after
+            # Ctrl-C in it, Python before 3.13 takes a running thread for one that has ended.)
+            while not ended.wait(0.1):
+                pass
         except BaseException:
             self.cancel()
-            thread.join()
+            ended.wait()
             raise
         if failed:
             raise failed[0]
