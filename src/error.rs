@@ -76,17 +76,26 @@ impl Error {
     }
 
     pub(crate) fn mismatch(subject: impl Display, cause: impl Display) -> Self {
-        Self::Mismatch { subject: subject.to_string(), cause: cause.to_string() }
+        Self::Mismatch { subject: subject.to_string(), cause: one_line(&cause.to_string()) }
     }
 
     /// A name that is none of those there are.
     pub(crate) fn unknown(argument: &str, name: &str, known: &[impl AsRef<str>]) -> Self {
         let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-        Self::argument(argument, format!("{name} is unknown; choose {}", known.join(", ")))
+        let what = if name.is_empty() { "is empty".to_string() } else { format!("{name} is unknown") };
+        Self::argument(argument, format!("{what}; choose {}", known.join(", ")))
     }
 
     pub(crate) fn argument(argument: impl Display, cause: impl Display) -> Self {
-        Self::InvalidArgument { argument: argument.to_string(), cause: cause.to_string() }
+        Self::InvalidArgument { argument: argument.to_string(), cause: one_line(&cause.to_string()) }
+    }
+
+    /// A file to be written into a folder that there is none of.
+    pub(crate) fn no_folder(file: &Path) -> Self {
+        Self::io(
+            file,
+            io::Error::new(io::ErrorKind::NotFound, "its folder does not exist; create it, or check the path"),
+        )
     }
 }
 
@@ -110,10 +119,39 @@ fn one_line(cause: &str) -> String {
 /// The operating system's reason in plain words, with a remedy where there is an obvious one.
 fn describe(source: &io::Error) -> String {
     match source.kind() {
+        // Said by `no_folder`: the system's own errors have nothing inside.
+        io::ErrorKind::NotFound if source.get_ref().is_some() => source.to_string(),
         io::ErrorKind::NotFound => "no such file; check the path".into(),
-        io::ErrorKind::PermissionDenied => "permission denied; check the file's access rights".into(),
+        io::ErrorKind::NotADirectory => "a file stands where its folder should; check the path".into(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; check the access rights of the file and its folder".into()
+        }
         io::ErrorKind::IsADirectory => "is a directory; name a file inside it".into(),
         io::ErrorKind::StorageFull => "no space left on the device; free some and try again".into(),
         _ => source.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_operating_system_refuses_is_told_in_plain_words_with_a_remedy() {
+        let message = |kind: io::ErrorKind| Error::io("a.pth", kind.into()).to_string();
+        for (kind, told) in [
+            (io::ErrorKind::NotFound, "no such file; check the path"),
+            (io::ErrorKind::NotADirectory, "a file stands where its folder should; check the path"),
+            (io::ErrorKind::PermissionDenied, "permission denied; check the access rights of the file and its folder"),
+        ] {
+            assert_eq!(message(kind), format!("a.pth: {told}"));
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let message = Error::unknown("format", "a\nb", &["auto"]).to_string();
+        assert_eq!(message, "format: a\u{fffd}b is unknown; choose auto");
+        assert_eq!(Error::unknown("format", "", &["auto"]).to_string(), "format: is empty; choose auto");
     }
 }

@@ -8,7 +8,7 @@ use crate::convert::{self, ConvertOptions};
 use crate::error::{Error, Result};
 use crate::model::Progress;
 use crate::pool::Pool;
-use crate::whole_file::Replacement;
+use crate::whole_file::{self, Replacement};
 
 /// How to merge. The default suits most.
 #[derive(Clone, Default)]
@@ -19,7 +19,7 @@ pub struct MergeOptions {
     pub progress: Option<Arc<Progress>>,
 }
 
-/// Writes the checkpoint `base` with a LoRA, PiSSA, DiSHA or Bone merged into it to `dst`, whose extension tells the
+/// Writes the checkpoint `base` with a LoRA, PiSSA, DiSHA or Bone merged into it to `target`, whose extension tells the
 /// type: `.pth`, `.safetensors`, `.gguf` or `.bin`.
 ///
 /// A `.pth` or `.safetensors` has the base's own names, shapes, order and number formats; the others are as
@@ -39,16 +39,18 @@ pub struct MergeOptions {
 ///
 /// # Errors
 /// As [`Checkpoint::open`] and [`Checkpoint::merge`]; [`Error::InvalidArgument`] for an extension that tells no type,
-/// [`Error::Unsupported`] for a base that cannot be written as such a file, [`Error::Io`] if `dst` cannot be written,
-/// [`Error::Cancelled`] if `progress` said so. What was called `dst` before is then still there.
+/// [`Error::Unsupported`] for a base that cannot be written as such a file, [`Error::Io`] if `target` cannot be written,
+/// [`Error::Cancelled`] if `progress` said so. What was called `target` before is then still there.
 pub fn merge_lora(
     base: impl AsRef<Path>,
     lora: &Lora,
-    dst: impl AsRef<Path>,
+    target: impl AsRef<Path>,
     options: MergeOptions,
 ) -> Result<MergeSummary> {
-    let dst = dst.as_ref();
-    let kind = OutputKind::of(dst)?;
+    let (base, target) = (base.as_ref(), target.as_ref());
+    whole_file::check_named("base", base)?;
+    whole_file::check_named("target", target)?;
+    let kind = OutputKind::of(target)?;
     let pool = Pool::new(options.threads)?;
     let mut checkpoint = Checkpoint::open(base)?;
     let summary = checkpoint.merge(lora)?;
@@ -57,16 +59,16 @@ pub fn merge_lora(
         OutputKind::Pth | OutputKind::Safetensors => pool.enter(|| {
             checkpoint.verify(&pool)?;
             let writing = Writing::new(&checkpoint, &progress)?;
-            let mut file = Replacement::create(dst)?;
+            let mut file = Replacement::create(target)?;
             match kind {
-                OutputKind::Pth => writing.write_pth(&mut file, dst)?,
-                _ => writing.write_safetensors(&mut file, dst)?,
+                OutputKind::Pth => writing.write_pth(&mut file, target)?,
+                _ => writing.write_safetensors(&mut file, target)?,
             }
             file.commit()
         })?,
         OutputKind::Converted => {
             let MergeOptions { threads, progress } = options;
-            convert::write(&checkpoint, dst, &ConvertOptions { threads, progress, ..Default::default() })?;
+            convert::write(&checkpoint, target, &ConvertOptions { threads, progress, ..Default::default() })?;
         }
     }
     Ok(summary)
@@ -81,15 +83,15 @@ enum OutputKind {
 }
 
 impl OutputKind {
-    fn of(dst: &Path) -> Result<Self> {
-        let extension = dst.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    fn of(target: &Path) -> Result<Self> {
+        let extension = target.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         Ok(match extension.as_str() {
             "pth" => Self::Pth,
             "safetensors" => Self::Safetensors,
             "gguf" | "bin" => Self::Converted,
             _ => {
-                let cause = format!("is {:?}; must end in .pth, .safetensors, .gguf or .bin", dst.display());
-                return Err(Error::argument("dst", cause));
+                let cause = format!("is {:?}; must end in .pth, .safetensors, .gguf or .bin", target.display());
+                return Err(Error::argument("target", cause));
             }
         })
     }

@@ -8,8 +8,17 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
+/// That a path names a file at all; `argument` is what the caller calls the path.
+pub(crate) fn check_named(argument: &str, path: &Path) -> Result<()> {
+    match path.as_os_str().is_empty() {
+        true => Err(Error::argument(argument, "is empty; name a file")),
+        false => Ok(()),
+    }
+}
+
 /// Opens a regular file for reading. Looks before it opens: opening a pipe waits until somebody writes into it.
 pub(crate) fn open(path: &Path) -> Result<File> {
+    check_named("path", path)?;
     let fail = |source| Error::io(path, source);
     let kind = std::fs::metadata(path).map_err(fail)?;
     if kind.is_dir() {
@@ -56,9 +65,10 @@ impl Replacement {
     /// Begins a file that will be called `path`.
     ///
     /// # Errors
-    /// [`Error::Io`] if its folder cannot be written to, or `path` is a directory; [`Error::Format`] if it is something
-    /// that a rename would destroy, such as a device.
+    /// [`Error::Io`] if its folder does not exist or cannot be written to, or `path` is a directory; [`Error::Format`] if
+    /// it is something that a rename would destroy, such as a device; [`Error::InvalidArgument`] if it is empty.
     pub fn create(path: &Path) -> Result<Self> {
+        check_named("path", path)?;
         const BUFFER: usize = 1 << 20;
         let fail = |source| Error::io(path, source);
         let mut target = path.to_path_buf();
@@ -72,6 +82,9 @@ impl Replacement {
             Err(_) => {}
         }
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(Error::no_folder(path));
+        }
         let temporary = BufWriter::with_capacity(BUFFER, new_beside(folder).map_err(fail)?);
         Ok(Self { path: target, temporary })
     }
@@ -168,6 +181,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(write(folder.path(), b"").unwrap_err().to_string().contains("directory"));
         assert!(write(Path::new("/dev/null"), b"").unwrap_err().to_string().contains("not a regular file"));
+        let nowhere = write(Path::new("no such folder/a"), b"").unwrap_err().to_string();
+        assert_eq!(nowhere, "no such folder/a: its folder does not exist; create it, or check the path");
+        assert_eq!(write(Path::new(""), b"").unwrap_err().to_string(), "path: is empty; name a file");
+        assert_eq!(open(Path::new("")).unwrap_err().to_string(), "path: is empty; name a file");
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         write(&file, b"old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();

@@ -54,7 +54,7 @@ fn wrong_usage_exits_with_2_and_what_cannot_be_converted_with_1() {
         (&["convert", "v7.pth", target, "--tensor-type", "nothing=Q8_0"], "nothing=Q8_0"),
         (&["convert", "v7.pth", target, "--tokenizer", "v7.pth"], "v7.pth"),
         (&["convert", "v7.pth", target, "--threads", "0"], "threads"),
-        (&["convert", "v7.pth", "no such folder/model.gguf"], "no such folder"),
+        (&["convert", "v7.pth", "no such folder/model.gguf"], "its folder does not exist"),
     ] {
         let line = failed(volary(args));
         assert!(line.contains(told), "{args:?}: {line}");

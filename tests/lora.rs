@@ -230,7 +230,7 @@ fn a_file_that_cannot_be_written_so_is_refused_before_anything_is_written() {
         ("v7-101.bin", "merged.safetensors", "write .gguf or .bin instead"),
         ("v7.pth", "merged", "must end in"),
         ("v7.pth", "merged.zip", "must end in"),
-        ("v7.pth", "no such folder/merged.pth", "no such file"),
+        ("v7.pth", "no such folder/merged.pth", "its folder does not exist"),
     ] {
         let dst = folder.path().join(dst);
         let message = merge_lora(golden(base), &lora, &dst, MergeOptions::default()).unwrap_err().to_string();

@@ -58,7 +58,7 @@ fn what_cannot_be_merged_gets_one_clear_line() {
         (&["merge-lora", "v7.pth", "v7-state.pth", dst, "-a", "1"], &["v7-state.pth", "initial state"]),
         (&["merge-lora", "missing.pth", "lora/v7-lora.pth", dst, "-a", "1"], &["missing.pth", "no such file"]),
         (&["merge-lora", "v7.gguf", "lora/v7-lora.pth", dst, "-a", "1"], &["v7.gguf", ".gguf or .bin"]),
-        (&["merge-lora", "v7.pth", "lora/v7-lora.pth", "merged", "-a", "1"], &["dst", ".safetensors"]),
+        (&["merge-lora", "v7.pth", "lora/v7-lora.pth", "merged", "-a", "1"], &["target", ".safetensors"]),
         (&["eval", "v7.pth", "--tokens", "1", "--lora", "lora/v7-lora.pth"], &["alpha", "lora/v7-lora.pth"]),
         (&["eval", "v7.pth", "--tokens", "1", "--lora", "lora/v7-lora.pth:much"], &["lora/v7-lora.pth:much"]),
     ] {

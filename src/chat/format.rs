@@ -89,8 +89,8 @@ impl ChatFormat {
         match name {
             "auto" => Ok(Self::detect(info)),
             name => Self::known(name).ok_or_else(|| {
-                let names = NAMES.map(|(name, _)| name).join(", ");
-                Error::argument("format", format!("{name} is unknown; choose auto, {names}"))
+                let names: Vec<_> = ["auto"].into_iter().chain(NAMES.map(|(name, _)| name)).collect();
+                Error::unknown("format", name, &names)
             }),
         }
     }

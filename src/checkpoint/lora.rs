@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Checkpoint, Stored, names};
 use crate::error::{Error, Result};
+use crate::whole_file;
 pub(super) use add::{Addition, add};
 use add::{Term, rescaling};
 use file::{Change, InitialValues, Pair, TrainedFile};
@@ -71,6 +72,8 @@ impl Checkpoint {
         if let Some(alpha) = lora.alpha.filter(|alpha| !alpha.is_finite()) {
             return Err(Error::argument("alpha", format!("is {alpha}; must be a number, the training's lora_alpha")));
         }
+        whole_file::check_named("lora", &lora.path)?;
+        lora.pissa_init.as_ref().map_or(Ok(()), |path| whole_file::check_named("pissa_init", path))?;
         let first_file = self.files.len();
         let trained = TrainedFile::read(&lora.path, first_file)?;
         check_options(lora, &trained)?;

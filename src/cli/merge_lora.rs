@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// What the training left: a .pth or .safetensors
     lora: PathBuf,
     /// The file to write; its extension tells the type
-    dst: PathBuf,
+    target: PathBuf,
     /// The training's lora_alpha, for a LoRA
     #[arg(short, long, value_name = "A", allow_negative_numbers = true)]
     alpha: Option<f32>,
@@ -35,13 +35,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let Arguments { base, lora, dst, alpha, pissa_init, threads, json } = arguments;
+    let Arguments { base, lora, target, alpha, pissa_init, threads, json } = arguments;
     let options = MergeOptions {
         threads: threads_or_environment(threads)?,
         progress: Some(terminal::interruptible_progress_bar("Merging")),
     };
     let lora = Lora { path: lora, alpha, pissa_init };
-    let summary = merge_lora(&base, &lora, &dst, options)?;
+    let summary = merge_lora(&base, &lora, &target, options)?;
     let counts = [
         ("lora", summary.lora),
         ("pissa", summary.pissa),
@@ -56,12 +56,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             "lora": lora.path,
             "alpha": alpha,
             "pissa_init": lora.pissa_init,
-            "output": dst,
+            "output": target,
             "tensors": merged,
         }));
     }
     let counts: Vec<_> =
         counts.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{count} {kind}")).collect();
-    writeln!(std::io::stdout(), "{}: {}", dst.display(), counts.join(", "))?;
+    writeln!(std::io::stdout(), "{}: {}", target.display(), counts.join(", "))?;
     Ok(())
 }

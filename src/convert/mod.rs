@@ -14,7 +14,7 @@ use crate::model::{Config, Progress, check_complete, choose_tokenizer};
 use crate::pool::Pool;
 use crate::quant::Format;
 use crate::quantize::{Container, Plan, recode};
-use crate::whole_file::Replacement;
+use crate::whole_file::{self, Replacement};
 
 pub use crate::quantize::{Policy, Quantization};
 
@@ -75,7 +75,10 @@ pub struct ConvertReport {
 /// # }
 /// ```
 pub fn convert(source: impl AsRef<Path>, target: impl AsRef<Path>, options: &ConvertOptions) -> Result<ConvertReport> {
-    write(&Checkpoint::open(source)?, target.as_ref(), options)
+    let (source, target) = (source.as_ref(), target.as_ref());
+    whole_file::check_named("source", source)?;
+    whole_file::check_named("target", target)?;
+    write(&Checkpoint::open(source)?, target, options)
 }
 
 /// [`convert`], of a checkpoint that is open.

@@ -22,6 +22,7 @@ use crate::kernel::{self, Kernels};
 use crate::pool::Pool;
 use crate::quantize::{Plan, Quantization};
 use crate::tokenizer::Tokenizer;
+use crate::whole_file;
 
 pub use config::{Config, Generation};
 pub use forward::{Logits, Sequence};
@@ -121,7 +122,10 @@ impl Model {
 
         let mut initial_state = State::empty(&config, fingerprint);
         match &options.initial_state {
-            Some(file) => initial_state.load_tuned(&Checkpoint::open(file)?)?,
+            Some(file) => {
+                whole_file::check_named("initial_state", file)?;
+                initial_state.load_tuned(&Checkpoint::open(file)?)?;
+            }
             None if checkpoint.contains("blocks.0.att.time_state") => initial_state.load_tuned(&checkpoint)?,
             None => {}
         }
@@ -308,6 +312,7 @@ pub(crate) fn choose_tokenizer(
     let n_vocab = config.n_vocab;
     let model = checkpoint.path().display().to_string();
     if let Some(path) = given {
+        whole_file::check_named("tokenizer", path)?;
         let tokenizer = Tokenizer::open(path)?;
         tokenizer.check_fits(n_vocab, &model)?;
         return Ok(Some(tokenizer));

@@ -45,9 +45,7 @@ impl PlotFile {
     /// Fails where writing would for want of a folder: measuring may take hours.
     pub fn check_folder(&self) -> Result<()> {
         match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                Err(Error::io(&self.path, std::io::ErrorKind::NotFound.into()))
-            }
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Error::no_folder(&self.path)),
             _ => Ok(()),
         }
     }
