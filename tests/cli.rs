@@ -106,6 +106,10 @@ fn sampling_options_out_of_range_get_one_clear_line() {
     for (option, value) in [("--temperature", "nan"), ("--top-p", "2"), ("--threads", "0"), ("--group-norm-eps", "0")] {
         failure(&["complete", "v7.pth", "Hello", option, value], &option[2..].replace('-', "_"));
     }
+    for (option, named) in [("--prefill", "prefill_tokens"), ("--decode-tokens", "decode_tokens")] {
+        let line = failure(&["bench", "v7.pth", option, "2000000"], named);
+        assert!(line.contains("must be 0 to 1048576"), "{line}");
+    }
     let huge = u64::MAX.to_string();
     for option in ["--batch", "--prefill", "--decode", "--repeats"] {
         let code = volary(&["bench", "v7.pth", option, &huge]).status.code();

@@ -51,7 +51,13 @@ fn wrong_usage_exits_with_2_and_what_cannot_be_converted_with_1() {
         (&["convert", "v7-state.pth", target], "v7-state.pth"),
         (&["convert", "v7.pth", "model.onnx"], "model.onnx"),
         (&["convert", "v7.pth", target, "--file-version", "100"], "file_version"),
-        (&["convert", "v7.pth", target, "--tensor-type", "nothing=Q8_0"], "nothing=Q8_0"),
+        (&["convert", "v7.pth", target, "--tensor-type", "nothing=Q8_0"], "tensor_types: nothing=Q8_0"),
+        // Under the name that the message has, too.
+        (
+            &["convert", "v7.pth", target, "--tensor-types", "emb.weight=Q4_1_O"],
+            "tensor_types: a GGUF file cannot hold",
+        ),
+        (&["convert", "v7.pth", target, "--type", "Q4_1_O"], "type: a GGUF file cannot hold"),
         (&["convert", "v7.pth", target, "--tokenizer", "v7.pth"], "v7.pth"),
         (&["convert", "v7.pth", target, "--threads", "0"], "threads"),
         (&["convert", "v7.pth", "no such folder/model.gguf"], "its folder does not exist"),

@@ -157,7 +157,9 @@ impl Chat {
     /// [`Error::InvalidArgument`] if there is none.
     pub fn undo(&mut self) -> Result<()> {
         self.check_idle()?;
-        let user = self.last_user().ok_or_else(|| Error::argument("undo", "there is no message to take back"))?;
+        let user = self
+            .last_user()
+            .ok_or_else(|| Error::argument("undo", "there is no message to take back; send one first"))?;
         self.position = self.before(user)?;
         self.messages.truncate(user);
         self.snapshots.retain(|(index, _)| *index < user);
@@ -241,7 +243,8 @@ impl Chat {
     pub fn begin_again(&mut self, keep: bool, options: GenerateOptions) -> Result<()> {
         self.check_idle()?;
         let Some(user) = self.last_user() else {
-            return Err(Error::argument("retry", "there is no message to answer; send one"));
+            let name = if keep { "alternate" } else { "retry" };
+            return Err(Error::argument(name, "there is no message to answer; send one"));
         };
         let attempt = self.attempts.wrapping_add(1);
         let options = GenerateOptions { seed: options.seed.map(|seed| seed.wrapping_add(attempt)), ..options };

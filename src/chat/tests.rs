@@ -233,7 +233,7 @@ fn while_a_reply_runs_the_chat_refuses_everything_else() {
     while chat.next_piece().unwrap().is_some() {}
     assert!(chat.next_piece().unwrap().is_none());
     chat.undo().unwrap();
-    assert_eq!(chat.undo().unwrap_err().to_string(), "undo: there is no message to take back");
+    assert_eq!(chat.undo().unwrap_err().to_string(), "undo: there is no message to take back; send one first");
 }
 
 #[test]

@@ -18,11 +18,13 @@ pub(super) struct Arguments {
     #[command(flatten)]
     opening: OpeningArguments,
     /// Tokens to read
-    #[arg(short = 'p', long, value_name = "N", default_value_t = BenchOptions::default().prefill_tokens)]
-    prefill: usize,
+    #[arg(short = 'p', long = "prefill", alias = "prefill-tokens", value_name = "N",
+        default_value_t = BenchOptions::default().prefill_tokens)]
+    prefill_tokens: usize,
     /// Tokens to write
-    #[arg(short = 'n', long, value_name = "N", default_value_t = BenchOptions::default().decode_tokens)]
-    decode: usize,
+    #[arg(short = 'n', long = "decode", alias = "decode-tokens", value_name = "N",
+        default_value_t = BenchOptions::default().decode_tokens)]
+    decode_tokens: usize,
     /// Repetitions; the medians are printed
     #[arg(short, long, value_name = "N", default_value_t = BenchOptions::default().repeats)]
     repeats: usize,
@@ -35,11 +37,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let Arguments { model, opening, prefill, decode, repeats, batch, json } = arguments;
+    let Arguments { model, opening, prefill_tokens, decode_tokens, repeats, batch, json } = arguments;
     let started = Instant::now();
     let model = ModelArguments { model, opening }.open()?;
     let load_seconds = started.elapsed().as_secs_f64();
-    let options = BenchOptions { prefill_tokens: prefill, decode_tokens: decode, batch, repeats, progress: None };
+    let options = BenchOptions { prefill_tokens, decode_tokens, batch, repeats, progress: None };
     let report = model.bench(&options)?;
     if json {
         let mut object = serde_json::to_value(&report).map_err(|e| Failure::Output(e.into()))?;
@@ -52,8 +54,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     writeln!(out, "model    {} ({} in memory)", report.model, mebibytes(report.resident_bytes as u64))?;
     writeln!(out, "machine  {}, {} threads", report.isa, report.threads)?;
     writeln!(out, "load     {load_seconds:.2} s")?;
-    writeln!(out, "prefill  {} ({prefill} tokens x {batch})", rate(report.prefill_tokens_per_second))?;
-    writeln!(out, "decode   {} ({decode} tokens x {batch})", rate(report.decode_tokens_per_second))?;
+    writeln!(out, "prefill  {} ({prefill_tokens} tokens x {batch})", rate(report.prefill_tokens_per_second))?;
+    writeln!(out, "decode   {} ({decode_tokens} tokens x {batch})", rate(report.decode_tokens_per_second))?;
     if let Some(peak) = report.peak_rss_bytes {
         writeln!(out, "memory   {} at most", mebibytes(peak))?;
     }

@@ -49,8 +49,8 @@ pub(super) struct QuantizationArguments {
     #[arg(long, value_name = "POLICY", value_parser = policy())]
     policy: Option<Policy>,
     /// Format of the tensors whose names match a pattern, in which * stands for any characters; may be given several times
-    #[arg(long, value_name = "PATTERN=T", value_parser = tensor_type)]
-    tensor_type: Vec<(String, Format)>,
+    #[arg(long = "tensor-type", alias = "tensor-types", value_name = "PATTERN=T", value_parser = tensor_type)]
+    tensor_types: Vec<(String, Format)>,
 }
 
 /// Takes a name of [`Encoder`]'s, and lists them in the help.
@@ -69,16 +69,16 @@ impl QuantizationArguments {
             format: self.format,
             encoder: self.encoder,
             policy: self.policy,
-            tensor_formats: self.tensor_type,
+            tensor_formats: self.tensor_types,
         }
     }
 }
 
 fn tensor_type(text: &str) -> Result<(String, Format)> {
-    let (pattern, name) = text
-        .split_once('=')
-        .ok_or_else(|| Error::argument("tensor_type", format!("{text} is not of the form PATTERN=TYPE")))?;
-    Ok((pattern.to_string(), name.parse()?))
+    const NAME: &str = "tensor_types";
+    let (pattern, name) =
+        text.split_once('=').ok_or_else(|| Error::argument(NAME, format!("{text} is not of the form PATTERN=TYPE")))?;
+    Ok((pattern.to_string(), Format::of_argument(NAME, name)?))
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {

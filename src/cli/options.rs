@@ -31,8 +31,8 @@ pub(super) struct OpeningArguments {
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
     /// Tuned initial state (blocks.N.att.time_state)
-    #[arg(long, value_name = "FILE")]
-    state: Option<PathBuf>,
+    #[arg(long = "state", alias = "initial-state", value_name = "FILE")]
+    initial_state: Option<PathBuf>,
     /// Epsilon of the group norm of RWKV-5 to 7 [default: 64e-5]
     #[arg(long, value_name = "X")]
     group_norm_eps: Option<f32>,
@@ -48,13 +48,13 @@ impl ModelArguments {
 
     /// The model, its weights brought to other formats.
     pub fn open_as(self, quantization: Option<Quantization>) -> Result<Model> {
-        let OpeningArguments { threads, tokenizer, state, group_norm_eps, lora } = self.opening;
+        let OpeningArguments { threads, tokenizer, initial_state, group_norm_eps, lora } = self.opening;
         let options = ModelOptions {
             threads: threads_or_environment(threads)?,
             tokenizer,
             group_norm_eps,
             quantization,
-            initial_state: state,
+            initial_state,
             loras: lora,
             progress: Some(terminal::progress_bar("Loading")),
         };

@@ -33,14 +33,17 @@ impl BenchOptions {
     fn check(&self) -> Result<()> {
         const MOST: usize = 1 << 20;
         const MOST_SESSIONS: usize = 1 << 10;
-        let tokens = self.prefill_tokens.saturating_add(self.decode_tokens);
-        for (name, value, most) in [
-            ("prefill and decode tokens", tokens, MOST),
-            ("repeats", self.repeats, MOST),
-            ("batch", self.batch, MOST_SESSIONS),
+        if self.prefill_tokens == 0 && self.decode_tokens == 0 {
+            return Err(Error::argument("prefill_tokens", "is 0, and so is decode_tokens; one must be at least 1"));
+        }
+        for (name, value, least, most) in [
+            ("prefill_tokens", self.prefill_tokens, 0, MOST),
+            ("decode_tokens", self.decode_tokens, 0, MOST),
+            ("repeats", self.repeats, 1, MOST),
+            ("batch", self.batch, 1, MOST_SESSIONS),
         ] {
-            if !(1..=most).contains(&value) {
-                return Err(Error::argument(name, format!("is {value}; must be 1 to {most}")));
+            if !(least..=most).contains(&value) {
+                return Err(Error::argument(name, format!("is {value}; must be {least} to {most}")));
             }
         }
         Ok(())

@@ -32,6 +32,8 @@ use state::State;
 use stream::TokenStream;
 use tokenizer::Tokenizer;
 
+use crate::quant::Format;
+
 uniffi::include_scaffolding!("volary");
 
 fn version() -> String {
@@ -72,6 +74,8 @@ fn compare_formats(
     options: PerplexityOptions,
 ) -> Arc<LongJob> {
     LongJob::new(move |job| {
+        // Before hours of work on the others, and under the name that the caller knows them by.
+        formats.iter().try_for_each(|name| Format::of_argument("formats", name).map(drop))?;
         let options =
             crate::eval::ComparisonOptions { perplexity: options.into_engine(job.progress())?, ..Default::default() };
         let model = crate::Model::open_with(&path, model_options.clone().into_engine(job.go_on())?)?;

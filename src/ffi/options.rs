@@ -8,6 +8,7 @@ use crate::checkpoint::Lora;
 use crate::convert::Quantization;
 use crate::error::{Error, Result};
 use crate::model::Progress;
+use crate::quant::Format;
 
 /// A number of things.
 pub fn count(name: &str, value: i64) -> Result<usize> {
@@ -141,7 +142,9 @@ impl ConvertOptions {
             u32::try_from(version)
                 .map_err(|_| Error::argument("file_version", format!("is {version}; must be 100 or 101")))
         };
-        let tensor_format = |tensors: TensorType| Ok::<_, Error>((tensors.pattern, tensors.r#type.parse()?));
+        let tensor_format = |TensorType { pattern, r#type }| {
+            Format::of_argument("tensor_types", &r#type).map(|format| (pattern, format))
+        };
         Ok(crate::convert::ConvertOptions {
             quantization: Quantization {
                 format: self.r#type.map(|name| name.parse()).transpose()?,

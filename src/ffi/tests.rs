@@ -167,6 +167,33 @@ fn numbers_below_zero_are_refused_by_the_options_name() {
 }
 
 #[test]
+fn unknown_formats_are_refused_by_the_name_of_their_argument_before_any_work() {
+    let convert_options = |r#type: &str, tensor_type: &str| ConvertOptions {
+        r#type: Some(r#type.into()),
+        encoder: "search".into(),
+        policy: None,
+        tensor_types: vec![TensorType { pattern: "head.weight".into(), r#type: tensor_type.into() }],
+        file_version: None,
+        tokenizer: None,
+        threads: None,
+    };
+    let options = PerplexityOptions { skip: 0, limit: None, chunk: None };
+    let formats = vec!["Q8_0".into(), "Q9".into()];
+    // The files do not exist: nobody looks.
+    for (job, told) in [
+        (load("none.pth".into(), ModelOptions { r#type: Some("Q9".into()), ..model_options() }), "type: Q9 is unknown"),
+        (convert("none.pth".into(), "a.gguf".into(), convert_options("Q9", "Q8_0")), "type: Q9 is unknown"),
+        (convert("none.pth".into(), "a.gguf".into(), convert_options("Q8_0", "Q9")), "tensor_types: Q9 is unknown"),
+        (compare_formats("none.pth".into(), "a".into(), formats, model_options(), options), "formats: Q9 is unknown"),
+    ] {
+        let refused = refusal(job.result()).to_string();
+        assert!(refused.starts_with(told), "{refused}");
+    }
+    let ids = refusal(Tokenizer::world().decode(vec![-1])).to_string();
+    assert!(ids.starts_with("ids: -1 is out of range"), "{ids}");
+}
+
+#[test]
 fn a_job_tells_how_far_it_is_and_ends_when_it_is_cancelled() {
     let (go, wait) = std::sync::mpsc::channel::<f64>();
     let job = LongJob::new(move |job| {

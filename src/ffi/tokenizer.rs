@@ -54,13 +54,13 @@ impl Tokenizer {
     }
 
     pub fn decode(&self, ids: Vec<i64>) -> Result<String> {
-        Ok(self.0.get()?.decode(&tokens("token", &ids)?)?)
+        Ok(self.0.get()?.decode(&tokens("ids", &ids)?)?)
     }
 
     pub fn decode_bytes(&self, ids: Vec<i64>) -> Result<Vec<u8>> {
         let tokenizer = self.0.get()?;
         let mut bytes = Vec::new();
-        for id in tokens("token", &ids)? {
+        for id in tokens("ids", &ids)? {
             bytes.extend_from_slice(&tokenizer.token_bytes(id)?);
         }
         Ok(bytes)

@@ -186,17 +186,27 @@ pub(crate) fn decode(format: Format, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-impl FromStr for Format {
-    type Err = Error;
-
+impl Format {
     /// The format of a name that a user typed: one that [`named`](Self::named) knows, or a file type of llama.cpp that
     /// means one, such as `Q4_K_M`: sizes make no difference for RWKV.
-    fn from_str(name: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown name, with those there are; `argument` is what the user knows it by.
+    pub fn of_argument(argument: &str, name: &str) -> Result<Self> {
         let upper = name.to_ascii_uppercase();
         let base = ["_S", "_M", "_L"].iter().find_map(|size| upper.strip_suffix(size));
         let k_quant = base.filter(|base| base.ends_with("_K"));
         Self::named(k_quant.unwrap_or(name))
-            .ok_or_else(|| Error::unknown("type", name, &Self::ALL.map(Self::typed_name)))
+            .ok_or_else(|| Error::unknown(argument, name, &Self::ALL.map(Self::typed_name)))
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    /// As [`of_argument`](Self::of_argument), of an argument called `type`.
+    fn from_str(name: &str) -> Result<Self> {
+        Self::of_argument("type", name)
     }
 }
 

@@ -45,7 +45,7 @@ impl Plan {
         if let (None, Some(_)) = (wanted.format, wanted.policy) {
             return Err(Error::argument("policy", "chooses among formats, but no type is given; give one"));
         }
-        let format = wanted.format.map(|format| requested(container, format)).transpose()?;
+        let format = wanted.format.map(|format| requested("type", container, format)).transpose()?;
         let policy = wanted.policy.unwrap_or(match container {
             Some(Container::Bin(_)) => Policy::RwkvCpp,
             Some(Container::Gguf) | None => Policy::Default,
@@ -84,8 +84,8 @@ impl Plan {
         pattern: &str,
         format: Format,
     ) -> Result<()> {
-        let refuse = |cause: String| Err(Error::argument("tensor_type", format!("{pattern}={format} {cause}")));
-        let format = requested(container, format)?;
+        let refuse = |cause: String| Err(Error::argument("tensor_types", format!("{pattern}={format} {cause}")));
+        let format = requested("tensor_types", container, format)?;
         let mut matched = false;
         for (name, shape, _) in checkpoint.tensors().filter(|(name, ..)| matches(pattern, name)) {
             // Vectors stay F32, which is what `*` must mean too.
@@ -144,7 +144,7 @@ impl Container {
 }
 
 /// What a person means by a format's name: version 100 has its own layouts under the same names.
-fn requested(container: Option<Container>, format: Format) -> Result<Format> {
+fn requested(argument: &str, container: Option<Container>, format: Format) -> Result<Format> {
     let Some(container) = container else { return Ok(format) };
     let (own, name) = match container {
         Container::Gguf => (format, "a GGUF file"),
@@ -155,7 +155,7 @@ fn requested(container: Option<Container>, format: Format) -> Result<Format> {
         return Ok(own);
     }
     let can: Vec<_> = Format::ALL.iter().filter(|&&f| container.can_hold(f)).map(|f| f.name()).collect();
-    Err(Error::argument("type", format!("{name} cannot hold {format}; it can hold {}", can.join(", "))))
+    Err(Error::argument(argument, format!("{name} cannot hold {format}; it can hold {}", can.join(", "))))
 }
 
 /// The format itself if the container holds it, else the nearest one that it holds.

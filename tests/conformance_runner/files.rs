@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use volary::convert::{ConvertOptions, Quantization, convert};
 use volary::eval::ComparisonOptions;
+use volary::quant::Format;
 use volary::{MergeOptions, Model, ModelOptions, merge_lora};
 
 use super::Verb;
@@ -60,7 +61,8 @@ fn compare_formats(call: &mut Call<'_>) -> Result<Done, Failure> {
     let formats: Vec<String> = call.required("formats")?;
     let options = ComparisonOptions { perplexity: options::perplexity(call)?, ..Default::default() };
     let mut open = |format: &str| {
-        let quantization = Some(Quantization { format: Some(format.parse()?), ..Default::default() });
+        let format = Some(Format::of_argument("formats", format)?);
+        let quantization = Some(Quantization { format, ..Default::default() });
         Model::open_with(&path, ModelOptions { quantization, ..Default::default() })
     };
     let comparison = Model::open(&path)?.compare_formats(&text, &formats, &options, &mut open)?;

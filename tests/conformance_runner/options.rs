@@ -79,7 +79,8 @@ pub fn convert(call: &mut Call<'_>) -> Result<ConvertOptions, Failure> {
         threads: call.optional("threads")?,
         progress: None,
     };
-    let tensor_formats = tensor_types.into_iter().map(|(pattern, kind)| Ok((pattern, kind.parse::<Format>()?)));
+    let tensor_formats =
+        tensor_types.into_iter().map(|(pattern, kind)| Ok((pattern, Format::of_argument("tensor_types", &kind)?)));
     let quantization = Quantization {
         format: kind.map(|name| name.parse()).transpose()?,
         encoder: encoder.map(|name| name.parse()).transpose()?.unwrap_or_default(),

@@ -72,7 +72,7 @@ impl QuantizingArguments {
 
 /// The name of a format that there is, as the user calls it: llama.cpp's file types have names of their own.
 fn known_format(name: &str) -> Result<String> {
-    name.parse::<Format>().map(|_| name.to_string())
+    Format::of_argument("formats", name).map(|_| name.to_string())
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
