@@ -17,19 +17,20 @@ impl Position {
     pub fn after(&self, model: &Model, format: ChatFormat, messages: &[Message]) -> Result<Self> {
         let mut position = self.clone();
         for message in messages {
-            position.unread.extend(encode(model, format, &written(format, message))?);
+            position.unread.extend(encode(model, format, "text", &written(format, message))?);
         }
         Ok(position)
     }
 }
 
-/// The place after `messages`, with everything still to be read.
-pub(super) fn read(model: &Model, format: ChatFormat, messages: &[Message]) -> Result<Position> {
+/// The place after `messages`, with everything still to be read. `argument` is what the caller calls the text before the
+/// first message.
+pub(super) fn read(model: &Model, format: ChatFormat, argument: &str, messages: &[Message]) -> Result<Position> {
     let (system, messages) = match messages {
         [first, rest @ ..] if first.role == Role::System => (Some(first.content.as_str()), rest),
         messages => (None, messages),
     };
-    let unread = encode(model, format, &format.prologue(system))?;
+    let unread = encode(model, format, argument, &format.prologue(system))?;
     Position { state: model.new_state(), unread }.after(model, format, messages)
 }
 
@@ -45,12 +46,12 @@ fn written(format: ChatFormat, message: &Message) -> String {
     }
 }
 
-/// Encodes a part of a conversation.
-pub(super) fn encode(model: &Model, format: ChatFormat, text: &str) -> Result<Vec<u32>> {
+/// Encodes a part of a conversation, which the caller calls `argument`.
+pub(super) fn encode(model: &Model, format: ChatFormat, argument: &str, text: &str) -> Result<Vec<u32>> {
     /// Of the 20B tokenizer.
     const LINE_BREAK: u32 = 187;
     const BLANK_LINE: u32 = 535;
-    let mut tokens = model.tokenizer()?.encode(text)?;
+    let mut tokens = model.tokenizer()?.encode_argument(argument, text)?;
     // Pile and Raven models met a blank line at the end of a text as two tokens only.
     if format.splits_blank_line() && model.config().n_vocab == VOCABULARY_20B && tokens.ends_with(&[BLANK_LINE]) {
         tokens.pop();

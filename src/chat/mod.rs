@@ -107,13 +107,13 @@ impl Model {
             model: self.clone(),
             format,
             messages: Vec::new(),
-            position: history::read(self, format, &[])?,
+            position: history::read(self, format, "format", &[])?,
             snapshots: VecDeque::new(),
             reply: None,
             stats: Stats::default(),
             attempts: 0,
         };
-        chat.set_system(options.system.as_deref())?;
+        chat.put_first("system", options.system.as_deref())?;
         Ok(chat)
     }
 }
@@ -174,7 +174,7 @@ impl Chat {
         self.check_idle()?;
         self.messages.retain(|message| message.role == Role::System);
         self.snapshots.clear();
-        self.position = history::read(&self.model, self.format, &self.messages)?;
+        self.position = history::read(&self.model, self.format, "text", &self.messages)?;
         Ok(())
     }
 
@@ -186,12 +186,17 @@ impl Chat {
     /// conversation is then as it was.
     pub fn set_system(&mut self, text: Option<&str>) -> Result<()> {
         self.check_idle()?;
+        self.put_first("text", text)
+    }
+
+    /// Sets the system message, which the caller calls `argument`.
+    fn put_first(&mut self, argument: &str, text: Option<&str>) -> Result<()> {
         let content = self.format.clean(text.unwrap_or_default());
         let system = (!content.is_empty()).then(|| Message::new(Role::System, content));
         let others = self.messages.iter().filter(|message| message.role != Role::System).cloned();
         let messages: Vec<_> = system.into_iter().chain(others).collect();
         // Before anything changes: the vocabulary may lack a part of the text.
-        self.position = history::read(&self.model, self.format, &messages)?;
+        self.position = history::read(&self.model, self.format, argument, &messages)?;
         self.messages = messages;
         self.snapshots.clear();
         Ok(())
@@ -281,7 +286,7 @@ impl Chat {
         let mut tokens = position.unread.clone();
         let mark = tokens.len();
         let asking = [&format.asking(content), format.label(), format.opening()].concat();
-        tokens.extend(history::encode(&self.model, format, &asking)?);
+        tokens.extend(history::encode(&self.model, format, "text", &asking)?);
         let prompt = Prompt { state: position.state.clone(), tokens, mark };
         TokenStream::start(&self.model, prompt, &options, format.recommended())
     }
@@ -294,7 +299,7 @@ impl Chat {
     fn before(&self, user: usize) -> Result<Position> {
         match self.snapshots.back() {
             Some((index, position)) if *index == user => Ok(position.clone()),
-            _ => history::read(&self.model, self.format, &self.messages[..user]),
+            _ => history::read(&self.model, self.format, "text", &self.messages[..user]),
         }
     }
 }

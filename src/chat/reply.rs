@@ -114,7 +114,7 @@ impl Chat {
         self.messages.extend(message);
         let after = if verbatim {
             let mut position = Position { state, unread };
-            position.unread.extend(history::encode(&self.model, format, ChatFormat::CLOSING)?);
+            position.unread.extend(history::encode(&self.model, format, "format", ChatFormat::CLOSING)?);
             position
         } else {
             self.position.after(&self.model, format, &self.messages[user..])?

@@ -30,12 +30,12 @@ fn state_at(model: &Model, position: &Position) -> Vec<f32> {
 
 /// That the model remembers the history as the format writes it, and nothing else.
 fn assert_canonical(chat: &Chat) {
-    let expected = state_at(&chat.model, &history::read(&chat.model, chat.format, &chat.messages).unwrap());
+    let expected = state_at(&chat.model, &history::read(&chat.model, chat.format, "text", &chat.messages).unwrap());
     let found = state_at(&chat.model, &chat.position);
     let distance = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(distance < 1e-4, "{distance} after {:?}", chat.messages);
     for (user, position) in &chat.snapshots {
-        let before = history::read(&chat.model, chat.format, &chat.messages[..*user]).unwrap();
+        let before = history::read(&chat.model, chat.format, "text", &chat.messages[..*user]).unwrap();
         let expected = state_at(&chat.model, &before);
         let found = state_at(&chat.model, position);
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4), "snapshot before message {user}");

@@ -51,7 +51,7 @@ impl Model {
     /// empty prompt together with a state, which alone does not tell what comes next; [`Error::Mismatch`] for a state
     /// of another model; [`Error::Unsupported`] if the model has no tokenizer.
     pub fn generate(&self, prompt: &str, options: GenerateOptions) -> Result<TokenStream> {
-        self.generate_tokens(&self.tokenizer()?.encode(prompt)?, options)
+        self.generate_tokens(&self.tokenizer()?.encode_argument("prompt", prompt)?, options)
     }
 
     /// As [`generate`](Self::generate), from token ids.
@@ -81,7 +81,7 @@ impl Model {
         let tokenizer = self.tokenizer()?;
         let mut running = Vec::new();
         for prompt in prompts {
-            let prompt = self.prompt(&tokenizer.encode(prompt.as_ref())?, &options)?;
+            let prompt = self.prompt(&tokenizer.encode_argument("prompt", prompt.as_ref())?, &options)?;
             let session = Session::new(self, prompt, &options, Recommended::COMPLETION)?;
             running.push((session, Piece::default()));
         }

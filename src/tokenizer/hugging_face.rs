@@ -71,9 +71,9 @@ fn kinds(part: &Value) -> Vec<&str> {
     }
 }
 
-pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+pub(super) fn encode(tokenizer: &Tokenizer, argument: &str, text: &str) -> Result<Vec<u32>> {
     let encoding = tokenizer.encode_fast(text, false);
-    let encoding = encoding.map_err(|e| Error::argument("text", format!("cannot be encoded: {e}")))?;
+    let encoding = encoding.map_err(|e| Error::argument(argument, format!("cannot be encoded: {e}")))?;
     Ok(encoding.get_ids().to_vec())
 }
 

@@ -162,9 +162,15 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::InvalidArgument`] if the vocabulary has no token for a part of the text. World and bytes never fail.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode_argument("text", text)
+    }
+
+    /// [`encode`](Self::encode), of a text that the caller knows by another name.
+    pub(crate) fn encode_argument(&self, argument: &str, text: &str) -> Result<Vec<u32>> {
         match &self.0.encoder {
-            Encoder::HuggingFace(tokenizer) => hugging_face::encode(tokenizer, text),
-            Encoder::Bytes | Encoder::Greedy(_) => self.encode_bytes(text.as_bytes()),
+            Encoder::HuggingFace(tokenizer) => hugging_face::encode(tokenizer, argument, text),
+            Encoder::Bytes => Ok(ids_of_bytes(text.as_bytes())),
+            Encoder::Greedy(trie) => trie.encode(text.as_bytes()).map_err(|at| no_token(argument, text.as_bytes(), at)),
         }
     }
 
@@ -173,18 +179,16 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::InvalidArgument`] as [`encode`](Self::encode), and if a `hugging-face` tokenizer gets bytes that are
     /// not UTF-8.
-    pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+    pub fn encode_bytes(&self, data: &[u8]) -> Result<Vec<u32>> {
+        const NAME: &str = "data";
         match &self.0.encoder {
-            Encoder::Bytes => Ok(bytes.iter().copied().map(u32::from).collect()),
-            Encoder::Greedy(trie) => trie.encode(bytes).map_err(|at| {
-                let cause = format!("has the byte {:#04x} at {at}, for which the vocabulary has no token", bytes[at]);
-                Error::argument("text", cause)
-            }),
+            Encoder::Bytes => Ok(ids_of_bytes(data)),
+            Encoder::Greedy(trie) => trie.encode(data).map_err(|at| no_token(NAME, data, at)),
             Encoder::HuggingFace(tokenizer) => {
-                let text = std::str::from_utf8(bytes).map_err(|e| {
-                    Error::argument("text", format!("is not UTF-8 at byte {}, as its tokenizer needs", e.valid_up_to()))
+                let text = std::str::from_utf8(data).map_err(|e| {
+                    Error::argument(NAME, format!("is not UTF-8 at byte {}, as its tokenizer needs", e.valid_up_to()))
                 })?;
-                hugging_face::encode(tokenizer, text)
+                hugging_face::encode(tokenizer, NAME, text)
             }
         }
     }
@@ -250,6 +254,22 @@ impl Tokenizer {
             format!("its vocabulary of {n_vocab} does not fit the {} tokenizer of {own} ids; {remedy}", self.0.name);
         Err(Error::mismatch(model, cause))
     }
+}
+
+fn ids_of_bytes(bytes: &[u8]) -> Vec<u32> {
+    bytes.iter().copied().map(u32::from).collect()
+}
+
+/// What a vocabulary cannot write: no token begins with the byte at this place.
+fn no_token(argument: &str, text: &[u8], at: usize) -> Error {
+    // It may be within a character, whose first bytes a token before it has taken.
+    let start = (0..=at).rev().find(|&start| text[start] & 0xc0 != 0x80).unwrap_or(at);
+    let character = text[start..].utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+    let what = match character.filter(|character| start + character.len_utf8() > at) {
+        Some(character) => format!("{character:?}"),
+        None => format!("the byte {:#04x}", text[at]),
+    };
+    Error::argument(argument, format!("the vocabulary has no token for {what}; leave it out"))
 }
 
 impl fmt::Debug for Tokenizer {

@@ -261,12 +261,26 @@ fn a_gguf_vocabulary_padded_to_the_models_size_is_the_built_in_one() {
 }
 
 #[test]
-fn a_vocabulary_without_a_byte_says_which_and_where() {
+fn a_vocabulary_without_a_character_says_which() {
     let tokenizer = Tokenizer::from_vocabulary(vec![b"a".to_vec(), b"".to_vec(), b"ab".to_vec()]).unwrap();
     assert_eq!(tokenizer.encode("aaba").unwrap(), [0, 2, 0]);
     assert_eq!(tokenizer.end_of_text(), None);
-    let message = tokenizer.encode("abb").unwrap_err().to_string();
-    assert!(message.contains("0x62 at 2"), "{message}");
+    let told = |what: &str| format!("the vocabulary has no token for {what}; leave it out");
+    for (text, what) in [("abb", "'b'"), ("a\t", "'\\t'"), ("犬a", "'犬'")] {
+        assert_eq!(tokenizer.encode(text).unwrap_err().to_string(), format!("text: {}", told(what)));
+        let prompt = tokenizer.encode_argument("prompt", text).unwrap_err().to_string();
+        assert_eq!(prompt, format!("prompt: {}", told(what)));
+    }
+    // The first two bytes of 犬 are a token.
+    let halves = Tokenizer::from_vocabulary(vec![b"a".to_vec(), b"\xe7\x8a".to_vec()]).unwrap();
+    for (bytes, what) in [
+        ("a犬".as_bytes(), "'犬'"),
+        (b"a\xac", "the byte 0xac"),
+        (b"\xe7\x8a\xff", "the byte 0xff"),
+        (b"\xac", "the byte 0xac"),
+    ] {
+        assert_eq!(halves.encode_bytes(bytes).unwrap_err().to_string(), format!("data: {}", told(what)));
+    }
     assert!(Tokenizer::from_vocabulary(Vec::new()).unwrap().encode("a").is_err());
     assert!(Tokenizer::from_vocabulary(vec![vec![b'a'; 5000]]).is_err());
 }
