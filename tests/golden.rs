@@ -173,6 +173,8 @@ fn a_state_whose_sizes_contradict_it_is_refused_whatever_its_checksum_says() {
             assert!(matches!(error, volary::Error::Format { .. }), "{at} {value}: {error}");
         }
     }
+    let message = State::from_bytes(b"a picture, not a state").unwrap_err().to_string();
+    assert_eq!(message, "data: is not a state saved by Volary; give one that save or to_bytes wrote");
 }
 
 #[test]
@@ -201,7 +203,8 @@ fn a_state_as_floats_is_the_references_state_and_goes_on_from_there() {
 
         let mut imported = State::from_floats(&model, &floats).unwrap();
         assert_eq!(model.decode(&mut imported, 9).unwrap(), model.decode(&mut state, 9).unwrap(), "{file}");
-        assert!(State::from_floats(&model, &floats[1..]).unwrap_err().to_string().contains("floats"));
+        let message = State::from_floats(&model, &floats[1..]).unwrap_err().to_string();
+        assert!(message.starts_with("floats: has ") && message.ends_with("; give those of to_floats"), "{message}");
     }
 }
 

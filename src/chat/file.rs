@@ -80,12 +80,14 @@ impl Chat {
 
     fn parse(model: &Model, bytes: &[u8], source: &str) -> Result<Self> {
         let Some((header, _)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC)) else {
-            return Err(Error::format(source, "is not a chat saved by Volary"));
+            return Err(Error::format(source, "is not a chat saved by Volary; give one that save wrote"));
         };
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| header[at + i]));
         let version = u32::from_le_bytes(std::array::from_fn(|i| header[8 + i]));
         if version != VERSION {
-            let cause = format!("is a chat of file version {version}; this Volary reads version {VERSION}");
+            let cause = format!(
+                "is a chat of file version {version}, and this Volary reads version {VERSION}; use the Volary that saved it"
+            );
             return Err(Error::unsupported(source, cause));
         }
         let damaged = |what: &str| Error::format(source, format!("is truncated or damaged: {what}; save it again"));
@@ -97,14 +99,16 @@ impl Chat {
             .ok()
             .and_then(|len| content[HEADER..].split_at_checked(len))
             .ok_or_else(|| damaged("its lengths do not match"))?;
-        let saved: Saved = serde_json::from_slice(json).map_err(|e| damaged(&e.to_string()))?;
-        let state = State::from_bytes(state).map_err(|error| damaged(&error.to_string()))?;
+        let saved: Saved =
+            serde_json::from_slice(json).map_err(|e| damaged(&format!("its messages cannot be read ({e})")))?;
+        let state = State::from_bytes(state).map_err(|_| damaged("its state cannot be read"))?;
         if model.check_state(&state).is_err() {
             let cause = format!("is a chat with another model than {}; load the model it was with", model.name());
             return Err(Error::mismatch(source, cause));
         }
         let format = ChatFormat::known(&saved.format).ok_or_else(|| {
-            Error::unsupported(source, format!("is a chat in the format {}, which is unknown", saved.format))
+            let cause = format!("is a chat in the format {:?}, which this Volary does not know", saved.format);
+            Error::unsupported(source, format!("{cause}; use the Volary that saved it"))
         })?;
         if saved.unread.iter().any(|&token| token as usize >= model.config().n_vocab) {
             return Err(damaged("it holds tokens that the model does not have"));

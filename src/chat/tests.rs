@@ -218,7 +218,7 @@ fn a_damaged_chat_or_one_with_another_model_is_an_error_not_a_panic() {
     let error = Chat::load(&model, "no/such/file").err().unwrap();
     assert!(matches!(error, Error::Io { .. }), "{error}");
     let error = Chat::from_bytes(&model, b"\xff\xd8\xff a picture, not a chat").err().unwrap();
-    assert_eq!(error.to_string(), "chat: is not a chat saved by Volary");
+    assert_eq!(error.to_string(), "chat: is not a chat saved by Volary; give one that save wrote");
 }
 
 #[test]

@@ -366,6 +366,12 @@ fn not_a_checkpoint(bytes: &[u8]) -> &'static str {
         [0x80, 2..=5, ..] => {
             "is a .pth in PyTorch's format of before version 1.6; load it in PyTorch and torch.save it again"
         }
+        [b'V', b'O', b'L', b'A', b'R', b'Y', b's', b't', ..] => {
+            "is a state saved by Volary, not a checkpoint; load it as a state of its model"
+        }
+        [b'V', b'O', b'L', b'A', b'R', b'Y', b'c', b'h', ..] => {
+            "is a chat saved by Volary, not a checkpoint; load it as a chat with its model"
+        }
         _ => "is not a checkpoint; .pth, .safetensors, rwkv.cpp .bin and GGUF files are",
     }
 }

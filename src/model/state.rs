@@ -77,26 +77,27 @@ impl State {
     pub(crate) fn load_tuned(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let n_head = self.n_embd / self.head_size;
         let wanted = [n_head, self.head_size, self.head_size];
-        if self.generation == Generation::V4 {
-            return Err(Error::mismatch(
-                checkpoint.path().display(),
-                "RWKV-4 has no tuned initial states; RWKV-5 to 7 have",
-            ));
+        let name = |layer: usize| format!("blocks.{layer}.att.time_state");
+        let mismatch = |cause: String| Err(Error::mismatch(checkpoint.path().display(), cause));
+        let n_layer = (0..).take_while(|&layer| checkpoint.contains(&name(layer))).count();
+        if n_layer == 0 {
+            let cause = format!("holds no tuned initial state: {} is missing; name a file of state tuning", name(0));
+            return Err(Error::format(checkpoint.path(), cause));
         }
-        let beyond = format!("blocks.{}.att.time_state", self.n_layer);
-        if checkpoint.contains(&beyond) {
-            let cause =
-                format!("holds states for more layers than the model's {}; it belongs to another model", self.n_layer);
-            return Err(Error::mismatch(checkpoint.path().display(), cause));
+        if self.generation == Generation::V4 {
+            return mismatch("holds tuned initial states, which RWKV-4 does not have; leave it out".into());
+        }
+        if n_layer != self.n_layer {
+            let own = self.n_layer;
+            return mismatch(format!("holds states of {n_layer} layers, not of {own}; it belongs to another model"));
         }
         for layer in 0..self.n_layer {
-            let tensor = checkpoint.tensor(&format!("blocks.{layer}.att.time_state"))?;
+            let tensor = checkpoint.tensor(&name(layer))?;
             if tensor.shape != wanted {
-                let cause = format!(
-                    "{} is {:?}, but the model needs {wanted:?}; it belongs to another model",
-                    tensor.name, tensor.shape
-                );
-                return Err(Error::mismatch(checkpoint.path().display(), cause));
+                let (name, shape) = (tensor.name, tensor.shape);
+                return mismatch(format!(
+                    "{name} is {shape:?}, but the model needs {wanted:?}; it belongs to another model"
+                ));
             }
             let head_size = self.head_size;
             let wkv = self.layer_mut(layer).wkv;
@@ -122,9 +123,9 @@ impl State {
     pub fn from_floats(model: &Model, floats: &[f32]) -> Result<Self> {
         let mut state = Self::empty(model.config(), model.fingerprint());
         if floats.len() != state.data.len() {
-            let cause =
-                format!("has {} floats, but a state of {} has {}", floats.len(), model.name(), state.data.len());
-            return Err(Error::mismatch("state", cause));
+            let (own, name, needed) = (floats.len(), model.name(), state.data.len());
+            let cause = format!("has {own} floats, but a state of {name} has {needed}; give those of to_floats");
+            return Err(Error::mismatch("floats", cause));
         }
         state.data.copy_from_slice(floats);
         state.exchange_layout();
@@ -166,8 +167,8 @@ impl State {
     ///
     /// # Errors
     /// [`Error::Format`] if the bytes are damaged or no state.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::parse(bytes, "state")
+    pub fn from_bytes(data: &[u8]) -> Result<Self> {
+        Self::parse(data, "data")
     }
 
     /// Saves the state. The file appears under its name only when it is complete.
@@ -198,12 +199,14 @@ impl State {
     fn parse(bytes: &[u8], source: &str) -> Result<Self> {
         let Some((header, rest)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC))
         else {
-            return Err(Error::format(source, "is not a state saved by Volary"));
+            return Err(Error::format(source, "is not a state saved by Volary; give one that save or to_bytes wrote"));
         };
         let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| header[at + i]));
         let version = number(8);
         if version != VERSION {
-            let cause = format!("is a state of file version {version}; this Volary reads version {VERSION}");
+            let cause = format!(
+                "is a state of file version {version}, and this Volary reads version {VERSION}; use the Volary that saved it"
+            );
             return Err(Error::unsupported(source, cause));
         }
         let damaged = |what| Error::format(source, format!("is truncated or damaged: {what}; save it again"));
