@@ -447,7 +447,7 @@ fn an_incomplete_or_damaged_checkpoint_is_refused_before_anything_is_written() {
         bytes[middle] ^= 1;
     });
     // A `.bin` says nothing of how many tensors there are: without the last ones it is still well-formed.
-    refused("v7-101.bin", "lacks the tensor head.weight", &|bytes| {
+    refused("v7-101.bin", "lacks the tensor head.weight; it is incomplete, download or convert it again", &|bytes| {
         let head = bytes.windows(11).rposition(|window| window == b"head.weight").unwrap();
         // Three fields and two dimensions stand before the name.
         bytes.truncate(head - 20);

@@ -224,3 +224,34 @@ fn an_unknown_variant_is_refused_by_name_not_run() {
         assert!(message.contains("not supported"), "{message}");
     }
 }
+
+#[test]
+fn tensors_that_are_missing_or_of_another_shape_are_told_with_a_remedy() {
+    use safetensors::SafeTensors;
+    use safetensors::tensor::TensorView;
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(golden("v7.safetensors")).unwrap();
+    let whole = SafeTensors::deserialize(&whole).unwrap();
+    for (name, shape, told) in [
+        ("emb.weight", Some(vec![256 * 64]), "emb.weight must be a matrix, and is [16384]"),
+        ("emb.weight", Some(vec![256 * 64, 1]), "has impossible sizes: 16384 tokens, 1 channels"),
+        ("blocks.0.att.r_k", Some(vec![1, 2, 32]), "must tell heads and head size, and is [1, 2, 32]"),
+        ("blocks.0.ln1.weight", None, "names layer 1 but lacks layer 0"),
+        ("blocks.1.att.w1", None, "blocks.1.att.w1 is missing or no matrix"),
+        ("blocks.1.att.key.weight", Some(vec![32, 128]), "is [32, 128], but RWKV-7 of this size needs [64, 64]"),
+    ] {
+        let mut tensors = whole.tensors();
+        tensors.retain(|(other, _)| other != name);
+        if let Some(shape) = shape {
+            let own = whole.tensor(name).unwrap();
+            tensors.push((name.into(), TensorView::new(own.dtype(), shape, own.data()).unwrap()));
+        }
+        let path = folder.path().join("changed.safetensors");
+        std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        let message = Model::open(&path).unwrap_err().to_string();
+        assert!(
+            message.contains(told) && message.ends_with("; it is damaged, download or convert it again"),
+            "{message}"
+        );
+    }
+}

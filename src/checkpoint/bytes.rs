@@ -64,6 +64,11 @@ impl<'a> Bytes<'a> {
         Error::format(self.path, cause)
     }
 
+    /// What no sound file holds.
+    pub fn damaged(&self, cause: impl Display) -> Error {
+        self.error(format!("{cause}; it is damaged, download or convert it again"))
+    }
+
     pub fn unsupported(&self, cause: impl Display) -> Error {
         Error::unsupported(self.path.display(), cause)
     }

@@ -199,7 +199,10 @@ impl Checkpoint {
             order.push(name.clone());
             originals[index].parts.push(name.clone());
             if tensors.insert(name.clone(), tensor).is_some() {
-                return Err(Error::format(path, format!("holds the tensor {name} twice")));
+                return Err(Error::format(
+                    path,
+                    format!("holds the tensor {name} twice; it is damaged, download or convert it again"),
+                ));
             }
         }
         let (path, additions) = (path.to_path_buf(), BTreeMap::new());
@@ -280,7 +283,7 @@ impl Checkpoint {
 
     /// The error that a missing tensor is.
     pub(crate) fn lacks(&self, name: &str) -> Error {
-        let cause = format!("lacks the tensor {name}; the checkpoint is incomplete, or of no RWKV model");
+        let cause = format!("lacks the tensor {name}; it is incomplete, download or convert it again");
         Error::format(&self.path, cause)
     }
 

@@ -148,13 +148,14 @@ fn directory(file: &[u8]) -> Result<HashMap<String, Entry>, String> {
     }
     // Archives begin at the file's first byte: searching for another beginning would read all of a damaged file.
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
-    let mut archive = ZipArchive::with_config(config, Cursor::new(file)).map_err(|e| format!("no zip archive: {e}"))?;
+    let mut archive = ZipArchive::with_config(config, Cursor::new(file))
+        .map_err(|_| "its table of contents, which ends the file, cannot be read")?;
     if archive.has_duplicate_names() {
         return Err("two entries of its archive share a name".into());
     }
     let mut entries = HashMap::new();
     for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).map_err(|e| format!("a bad entry in its archive: {e}"))?;
+        let entry = archive.by_index_raw(index).map_err(|_| format!("its entry {index} cannot be read"))?;
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
         let extent = || {
             let start = usize::try_from(entry.data_start()?).ok()?;

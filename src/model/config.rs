@@ -77,6 +77,8 @@ pub struct Config {
     pub rescale_every: usize,
 }
 
+pub(super) const DAMAGED: &str = "it is damaged, download or convert it again";
+
 /// Largest head: the recurrence keeps one row of it on the stack.
 const MAX_HEAD_SIZE: usize = 256;
 
@@ -96,7 +98,7 @@ impl Config {
         let (n_head, head_size) = heads(checkpoint, generation, n_embd)?;
         if n_vocab == 0 || n_embd == 0 || n_ffn == 0 || n_head * head_size != n_embd || head_size > MAX_HEAD_SIZE {
             let sizes = format!("{n_vocab} tokens, {n_embd} channels, {n_ffn} hidden, {n_head} heads of {head_size}");
-            return Err(Error::format(checkpoint.path(), format!("has impossible sizes: {sizes}")));
+            return Err(Error::format(checkpoint.path(), format!("has impossible sizes: {sizes}; {DAMAGED}")));
         }
         check_stated_sizes(checkpoint, [n_layer, n_embd, n_vocab, n_ffn])?;
         Ok(Self {
@@ -131,8 +133,12 @@ fn embedding_precision(checkpoint: &Checkpoint, generation: Generation) -> Optio
 }
 
 fn refuse_what_is_no_model(checkpoint: &Checkpoint) -> Result<()> {
-    if checkpoint.contains("emb.weight") && checkpoint.contains("blocks.0.ffn.key.weight") {
-        return Ok(());
+    let needed = ["emb.weight", "blocks.0.ffn.key.weight"];
+    let Some(missing) = needed.into_iter().find(|name| !checkpoint.contains(name)) else { return Ok(()) };
+    // Their headers say that they hold an RWKV model.
+    if matches!(checkpoint.file_type(), FileType::RwkvCpp | FileType::Gguf) {
+        let cause = format!("lacks the tensor {missing}; it is truncated or damaged, download or convert it again");
+        return Err(Error::format(checkpoint.path(), cause));
     }
     let any = |part: &str| checkpoint.tensors().any(|(name, ..)| name.contains(part));
     let cause = if any("att.time_state") {
@@ -244,9 +250,12 @@ fn generation_has(generation: Generation, name: &str) -> bool {
 }
 
 fn matrix_shape(checkpoint: &Checkpoint, name: &str) -> Result<[usize; 2]> {
-    match checkpoint.shape(name) {
-        Some(&[rows, cols]) => Ok([rows, cols]),
-        other => Err(Error::format(checkpoint.path(), format!("{name} must be a matrix; its shape is {other:?}"))),
+    match *checkpoint.shape(name).unwrap_or_default() {
+        [rows, cols] => Ok([rows, cols]),
+        ref other => {
+            let cause = format!("{name} must be a matrix, and is {other:?}; {DAMAGED}");
+            Err(Error::format(checkpoint.path(), cause))
+        }
     }
 }
 
@@ -259,7 +268,10 @@ fn count_layers(checkpoint: &Checkpoint) -> Result<usize> {
         .unwrap_or(0);
     let present = (0..=highest).take_while(|i| checkpoint.contains(&format!("blocks.{i}.ln1.weight"))).count();
     if present <= highest {
-        return Err(Error::format(checkpoint.path(), format!("names layer {highest} but lacks layer {present}")));
+        return Err(Error::format(
+            checkpoint.path(),
+            format!("names layer {highest} but lacks layer {present}; {DAMAGED}"),
+        ));
     }
     Ok(present)
 }
@@ -298,9 +310,10 @@ fn heads(checkpoint: &Checkpoint, generation: Generation, n_embd: usize) -> Resu
         Some(&[n_head]) if n_head > 0 => Ok((n_head, n_embd / n_head)),
         Some(&[n_head, 1]) if n_head > 0 => Ok((n_head, n_embd / n_head)),
         Some(&[n_head, head_size]) => Ok((n_head, head_size)),
-        other => Err(Error::format(
-            checkpoint.path(),
-            format!("{named} must tell heads and head size; its shape is {other:?}"),
-        )),
+        Some(other) => {
+            let cause = format!("{named} must tell heads and head size, and is {other:?}; {DAMAGED}");
+            Err(Error::format(checkpoint.path(), cause))
+        }
+        None => Err(checkpoint.lacks(named)),
     }
 }

@@ -325,7 +325,7 @@ pub(crate) fn choose_tokenizer(
     // Converters that were given no vocabulary fill the file with padding.
     let has_text = |vocabulary: &&Vec<Vec<u8>>| vocabulary.iter().any(|token| !token.is_empty());
     if let Some(vocabulary) = checkpoint.metadata().vocabulary.as_ref().filter(has_text) {
-        let tokenizer = Tokenizer::from_vocabulary(vocabulary.clone())?;
+        let tokenizer = Tokenizer::from_vocabulary_of(checkpoint.path(), vocabulary)?;
         tokenizer.check_fits(n_vocab, &model)?;
         return Ok(Some(tokenizer));
     }

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Progress;
-use super::config::Config;
+use super::config::{Config, DAMAGED};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernels, Matrix, Norm};
@@ -89,7 +89,7 @@ impl<'a> Loader<'a> {
     pub fn rank(&self, name: &str) -> Result<usize> {
         match self.checkpoint.shape(name) {
             Some(&[rank, _]) if rank > 0 => Ok(rank),
-            _ => Err(Error::format(self.checkpoint.path(), format!("{name} is missing, or is no matrix"))),
+            _ => Err(Error::format(self.checkpoint.path(), format!("{name} is missing or no matrix; {DAMAGED}"))),
         }
     }
 
@@ -152,7 +152,7 @@ impl<'a> Loader<'a> {
             matrices.push(self.take(&part)?);
         }
         self.loaded(&tensor)?;
-        matrices.try_into().map_err(|_| Error::format(self.checkpoint.path(), format!("{name} is empty")))
+        matrices.try_into().map_err(|_| Error::format(self.checkpoint.path(), format!("{name} is empty; {DAMAGED}")))
     }
 
     /// What LoRAs add to a tensor is computed on the model's own threads.
@@ -214,7 +214,10 @@ impl<'a> Loader<'a> {
     fn wrong_shape(&self, name: &str, found: &[usize], wanted: &[usize]) -> Error {
         Error::format(
             self.checkpoint.path(),
-            format!("the tensor {name} is {found:?}; {} of this size needs {wanted:?}", self.config.generation),
+            format!(
+                "the tensor {name} is {found:?}, but {} of this size needs {wanted:?}; {DAMAGED}",
+                self.config.generation
+            ),
         )
     }
 }

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 
 /// Reads a `tokenizer.json`: the tokenizer, set up to encode text as it is, and what each token stands for.
 pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
-    let damaged = |cause: String| Error::format(path, format!("is not a usable tokenizer.json: {cause}"));
+    let damaged =
+        |cause: String| Error::format(path, format!("is not a usable tokenizer.json: {cause}; download it again"));
     let json: Value = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
     if !json["model"].is_object() {
         return Err(damaged("it describes no model".into()));

@@ -130,6 +130,13 @@ impl Tokenizer {
         Ok(Self::greedy(tokens))
     }
 
+    /// [`from_vocabulary`](Self::from_vocabulary), of one that is in a file.
+    pub(crate) fn from_vocabulary_of(path: &Path, tokens: &[Vec<u8>]) -> Result<Self> {
+        let damaged = |cause| format!("its vocabulary is damaged: {cause}; download or convert it again");
+        let tokens = Tokens::collect(tokens).map_err(|cause| Error::format(path, damaged(cause)))?;
+        Ok(Self::greedy(tokens))
+    }
+
     /// The World vocabulary is shared, wherever it comes from; a GGUF file pads it with empty tokens.
     fn greedy(tokens: Tokens) -> Self {
         let world = Self::world();

@@ -283,6 +283,8 @@ fn a_vocabulary_without_a_character_says_which() {
     }
     assert!(Tokenizer::from_vocabulary(Vec::new()).unwrap().encode("a").is_err());
     assert!(Tokenizer::from_vocabulary(vec![vec![b'a'; 5000]]).is_err());
+    let of_a_file = Tokenizer::from_vocabulary_of(Path::new("m.gguf"), &[vec![b'a'; 5000]]).unwrap_err().to_string();
+    assert!(of_a_file.starts_with("m.gguf: its vocabulary is damaged: token 0 has 5000 bytes"), "{of_a_file}");
 }
 
 #[test]

@@ -37,16 +37,15 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
     }
     let alignment = pairs.number("general.alignment").unwrap_or(32.0);
     if !(alignment as usize).is_power_of_two() {
-        return Err(bytes.error(format!("asks for the impossible alignment {alignment}; it is damaged")));
+        return Err(bytes.damaged(format!("asks for the impossible alignment {alignment}")));
     }
     let start = bytes.position().next_multiple_of(alignment as usize);
     let mut expected = 0;
     for tensor in &mut stored {
         // As ggml does: a table that leaves gaps or overlaps is damaged, and would give other tensors' numbers.
         if tensor.offset != expected {
-            let cause =
-                format!("has the data of {} at {}, not at {expected}; it is damaged", tensor.name, tensor.offset);
-            return Err(bytes.error(format!("{cause}, download or convert it again")));
+            let Stored { name, offset, .. } = tensor;
+            return Err(bytes.damaged(format!("has the data of {name} at {offset}, not at {expected}")));
         }
         let end = tensor.format.size_of(&tensor.shape).and_then(|size| tensor.offset.checked_add(size));
         expected =
@@ -55,7 +54,7 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
     }
     // Something put in between would shift the numbers of all that follows, and nothing else would tell.
     if expected.checked_add(start).is_none_or(|end| end < file.bytes().len()) {
-        return Err(bytes.error("has bytes after its last tensor; it is damaged, download or convert it again"));
+        return Err(bytes.damaged("has bytes after its last tensor"));
     }
     Ok(Contents { files: vec![file], stored, metadata, checksums: Vec::new() })
 }
@@ -66,7 +65,7 @@ fn tensor(bytes: &mut Bytes<'_>) -> Result<Stored> {
     let name = name(bytes)?.to_string();
     let n_dims = bytes.u32()?;
     if !(1..=MOST_DIMENSIONS).contains(&n_dims) {
-        return Err(bytes.error(format!("gives {name} {n_dims} dimensions; it is damaged")));
+        return Err(bytes.damaged(format!("gives {name} {n_dims} dimensions")));
     }
     let mut shape = Vec::new();
     for _ in 0..n_dims {
@@ -75,11 +74,12 @@ fn tensor(bytes: &mut Bytes<'_>) -> Result<Stored> {
     }
     shape.reverse();
     if shape.contains(&0) {
-        return Err(bytes.error(format!("gives {name} the shape {shape:?}; it is damaged")));
+        return Err(bytes.damaged(format!("gives {name} the shape {shape:?}")));
     }
     let type_id = bytes.u32()?;
     let Some(&(_, format)) = TYPES.iter().find(|(id, _)| *id == type_id) else {
-        return Err(bytes.unsupported(format!("holds {name} in ggml's data type {type_id}, which is not supported")));
+        let cause = format!("holds {name} in ggml's data type {type_id}, which is not supported");
+        return Err(bytes.unsupported(format!("{cause}; quantize the original to another, such as Q4_K")));
     };
     let offset = bytes.u64()?;
     let offset = usize::try_from(offset).map_err(|_| bytes.truncated())?;
@@ -120,11 +120,15 @@ fn value<'a>(bytes: &mut Bytes<'a>, kind: u32, depth: usize) -> Result<Value<'a>
             }
             Value::List { kind, count, items }
         }
-        LIST => return Err(bytes.error(format!("holds lists more than {DEEPEST} deep; it is damaged"))),
+        LIST => return Err(bytes.damaged(format!("holds lists more than {DEEPEST} deep"))),
         10 => Value::Number(bytes.u64()? as f64),
         11 => Value::Number(i64::from_le_bytes(bytes.array()?) as f64),
         12 => Value::Number(f64::from_le_bytes(bytes.array()?)),
-        _ => return Err(bytes.error(format!("holds a value of the unknown kind {kind}; it is damaged, or too new"))),
+        _ => {
+            return Err(bytes.error(format!(
+                "holds a value of the unknown kind {kind}; it is damaged or too new, convert the original again"
+            )));
+        }
     })
 }
 
@@ -143,7 +147,7 @@ fn name<'a>(bytes: &mut Bytes<'a>) -> Result<&'a str> {
     const LONGEST: usize = 65_535;
     let len = bytes.count(1)?;
     let text = if len <= LONGEST { std::str::from_utf8(bytes.take(len)?).ok() } else { None };
-    text.ok_or_else(|| bytes.error("has a name that is too long or not UTF-8; it is damaged"))
+    text.ok_or_else(|| bytes.damaged("has a name that is too long or not UTF-8"))
 }
 
 #[derive(Default)]
@@ -191,7 +195,7 @@ impl<'a> Pairs<'a> {
                     format!("is of the architecture {}, no RWKV; rwkv4 to rwkv7 are supported", shortened(other));
                 return Err(bytes.unsupported(cause));
             }
-            None => return Err(bytes.error("does not name its architecture; it is damaged")),
+            None => return Err(bytes.damaged("does not name its architecture")),
         };
         if self.number("split.count").is_some_and(|count| count > 1.0) {
             return Err(bytes.unsupported("is one part of a split GGUF file; join the parts with gguf-split --merge"));
@@ -199,7 +203,7 @@ impl<'a> Pairs<'a> {
         let own = |key: &str| self.number(&format!("{architecture}.{key}"));
         let layer_norm_eps = own("attention.layer_norm_epsilon").map(|eps| eps as f32);
         if let Some(eps) = layer_norm_eps.filter(|eps| !(0.0..1.0).contains(eps)) {
-            return Err(bytes.error(format!("asks for the impossible layer norm epsilon {eps}; it is damaged")));
+            return Err(bytes.damaged(format!("asks for the impossible layer norm epsilon {eps}")));
         }
         let size = |key: &str| own(key).map(|size| size as usize);
         let sizes = Sizes {

@@ -80,7 +80,7 @@ impl TrainedFile {
                 }
             };
             if place.replace(tensor).is_some() {
-                return Err(Error::format(path, format!("holds {name} twice, under different names")));
+                return Err(Error::format(path, format!("holds {name} twice, under different names; leave one out")));
             }
         }
         if !found.values().any(|found| found.a.is_some() || found.b.is_some() || found.block.is_some()) {
@@ -243,8 +243,9 @@ fn refuse_special_scales(path: &Path) -> Result<()> {
     }
     const LARGEST: u64 = 1 << 20;
     let bytes = crate::whole_file::read(&config_path, LARGEST)?;
-    let config: Config = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::format(&config_path, format!("is no configuration of an adapter ({e})")))?;
+    let config: Config = serde_json::from_slice(&bytes).map_err(|e| {
+        Error::format(&config_path, format!("is no configuration of an adapter ({e}); repair or remove it"))
+    })?;
     let cause = match config {
         Config { use_rslora: true, .. } => "has the scale of rsLoRA (use_rslora)",
         Config { alpha_pattern, .. } if !alpha_pattern.is_empty() => "has several alphas (alpha_pattern)",

@@ -46,8 +46,8 @@ fn tensor(bytes: &mut Bytes<'_>, version: u32) -> Result<Stored> {
     const LONGEST_NAME: u32 = 1024;
     let (n_dims, name_len, type_id) = (bytes.u32()?, bytes.u32()?, bytes.u32()?);
     if !(1..=MOST_DIMENSIONS).contains(&n_dims) || !(1..=LONGEST_NAME).contains(&name_len) {
-        let cause = format!("tells of a tensor with {n_dims} dimensions and a name of {name_len} bytes; it is damaged");
-        return Err(bytes.error(cause));
+        let cause = format!("tells of a tensor with {n_dims} dimensions and a name of {name_len} bytes");
+        return Err(bytes.damaged(cause));
     }
     let mut shape = Vec::new();
     for _ in 0..n_dims {
@@ -55,15 +55,14 @@ fn tensor(bytes: &mut Bytes<'_>, version: u32) -> Result<Stored> {
     }
     shape.reverse();
     let name = std::str::from_utf8(bytes.take(name_len as usize)?);
-    let name = name.map_err(|_| bytes.error("has a tensor whose name is not UTF-8; it is damaged"))?.to_string();
+    let name = name.map_err(|_| bytes.damaged("has a tensor whose name is not UTF-8"))?.to_string();
     let Some(format) = format(type_id, version) else {
-        let cause = format!("holds {name} in the unknown data type {type_id} of version {version}");
+        let cause =
+            format!("holds {name} in the unknown data type {type_id} of version {version}; convert the original again");
         return Err(bytes.unsupported(cause));
     };
     let Some(size) = format.size_of(&shape).filter(|&size| size > 0) else {
-        return Err(
-            bytes.error(format!("gives {name} the shape {shape:?}, which {format} cannot store; it is damaged"))
-        );
+        return Err(bytes.damaged(format!("gives {name} the shape {shape:?}, which {format} cannot store")));
     };
     let offset = bytes.position();
     bytes.take(size)?;

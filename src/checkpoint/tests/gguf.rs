@@ -204,6 +204,8 @@ fn what_is_no_rwkv_of_ours_is_refused_by_name() {
     let mut nameless = File::new("rwkv7");
     nameless.pairs.clear();
     assert!(matches!(nameless.refusal(), Error::Format { .. }));
+    let newer = File::new("rwkv7").entry("output.weight", &[256], 16, 0).refusal().to_string();
+    assert!(newer.ends_with("not supported; quantize the original to another, such as Q4_K"), "{newer}");
 }
 
 #[test]
@@ -258,7 +260,8 @@ fn impossible_counts_lengths_and_shapes_are_errors_before_they_are_memory() {
         File::new("rwkv7").counted(fused, &[2, 1, 1, 6]).counted("blk.0.time_mix_lerp_r.weight", &[2]),
     ];
     for file in hostile {
-        assert!(matches!(file.refusal(), Error::Format { .. }));
+        let error = file.refusal();
+        assert!(matches!(error, Error::Format { .. }) && error.to_string().ends_with(" again"), "{error}");
     }
     let mut counts = File::new("rwkv7").bytes();
     counts[8..16].copy_from_slice(&huge);

@@ -66,6 +66,7 @@ fn each_version_has_its_own_formats() {
     for (version, id) in [(100, 10), (101, 4), (101, 5), (101, 6), (101, 10), (101, 16), (101, u32::MAX)] {
         let error = listed(version, id, 512).unwrap_err().to_string();
         assert!(error.contains("head.weight") && error.contains(&format!("data type {id}")), "{error}");
+        assert!(error.ends_with("convert the original again"), "{error}");
     }
 }
 
@@ -112,7 +113,9 @@ fn impossible_sizes_are_errors_before_they_are_memory() {
         [&[1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0][..], b"\xff\xff", &[0; 4]].concat(),
     ];
     for tensor in hostile {
-        assert!(matches!(refusal(&file(101, &[tensor])), Error::Format { .. }));
+        let error = refusal(&file(101, &[tensor]));
+        assert!(matches!(error, Error::Format { .. }), "{error}");
+        assert!(error.to_string().ends_with("download or convert it again"), "{error}");
     }
 }
 
