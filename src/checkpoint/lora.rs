@@ -70,7 +70,8 @@ impl Checkpoint {
     /// senseless, or another kind's. The checkpoint is then as it was.
     pub fn merge(&mut self, lora: &Lora) -> Result<MergeSummary> {
         if let Some(alpha) = lora.alpha.filter(|alpha| !alpha.is_finite()) {
-            return Err(Error::argument("alpha", format!("is {alpha}; must be a number, the training's lora_alpha")));
+            let cause = format!("is {alpha}; must be a finite number, the training's lora_alpha");
+            return Err(Error::argument("alpha", cause));
         }
         whole_file::check_named("lora", &lora.path)?;
         lora.pissa_init.as_ref().map_or(Ok(()), |path| whole_file::check_named("pissa_init", path))?;

@@ -107,7 +107,7 @@ impl Model {
         let mut config = Config::detect(&checkpoint)?;
         if let Some(eps) = options.group_norm_eps {
             if !(eps > 0.0 && eps.is_finite()) {
-                return Err(Error::argument("group_norm_eps", format!("is {eps}; must be above 0")));
+                return Err(Error::argument("group_norm_eps", format!("is {eps}; must be above 0, and finite")));
             }
             config.group_norm_eps = eps;
         }

@@ -252,7 +252,7 @@ impl Tokenizer {
             return Ok(());
         }
         let remedy = match n_vocab {
-            256 => "the model works on raw bytes and needs no tokenizer file",
+            256 => "give none if the model works on raw bytes, else the one it was trained with",
             50_200..=50_400 => "use 20B_tokenizer.json",
             65_530..=65_536 => "use the World vocabulary, which is built in",
             _ => "use the one it was trained with",
