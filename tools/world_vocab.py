@@ -10,6 +10,7 @@ The packed form holds the tokens in ascending order of their bytes, each as
   u8 255, u8 S, u8 N, then N bytes.
 It needs no ids: ordered by length, and tokens of one length by their bytes, the tokens are 1, 2, 3, …
 """
+
 import argparse
 import ast
 import hashlib
@@ -48,7 +49,7 @@ def packed(tokens):
     assert tokens == sorted(tokens, key=lambda token: (len(token), token))
     out, previous = bytearray(), b""
     for token in sorted(tokens):
-        shared = len(os.path.commonprefix([token, previous]))
+        shared = len(os.path.commonprefix([token, previous]))  # noqa: RUF071 (bytes, no paths)
         suffix = token[shared:]
         small = shared < 15 and len(suffix) < 15
         out += bytes([shared << 4 | len(suffix)] if small else [255, shared, len(suffix)]) + suffix

@@ -3,6 +3,7 @@
 The facts are rwkv.cpp's (docs/FILE_FORMAT.md, convert_pytorch_to_ggml.py), llama.cpp's (conversion/rwkv.py), fla's
 (utils/convert_from_rwkv7.py) and transformers' (convert_rwkv_checkpoint_to_hf.py).
 """
+
 import json
 import struct
 
@@ -71,7 +72,10 @@ def fla_safetensors(weights, folder):
     for shard, own in shards.items():
         save({name: tensors[name] for name in own}, torch.float16, folder / shard)
     size = sum(2 * tensor.numel() for tensor in tensors.values())
-    index = {"metadata": {"total_size": size}, "weight_map": {name: shard for shard, own in shards.items() for name in own}}
+    index = {
+        "metadata": {"total_size": size},
+        "weight_map": {name: shard for shard, own in shards.items() for name in own},
+    }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 
 
@@ -151,7 +155,9 @@ def rwkv_cpp(weights, path, version, half):
             data = tensor.contiguous().numpy().astype("<f2" if half_tensor else "<f4")
             key = name.encode()
             dims = reversed(data.shape)
-            file.write(struct.pack(f"<3I{data.ndim}I", data.ndim, len(key), int(half_tensor), *dims) + key + data.tobytes())
+            file.write(
+                struct.pack(f"<3I{data.ndim}I", data.ndim, len(key), int(half_tensor), *dims) + key + data.tobytes()
+            )
 
 
 # GGUF

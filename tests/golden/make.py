@@ -4,11 +4,13 @@
     pip install -r requirements.txt && python make.py
 
 The weights of a model are rounded so that float16 and bfloat16 hold them exactly. All files of a model, whatever
-their type and dtype, therefore hold the same numbers. Only v5.0 (float16) and v5.1 (float32) use their dtype to the full.
+their type and dtype, therefore hold the same numbers. Only v5.0 (float16) and v5.1 (float32) use their dtype to the
+full.
 
 One thing still depends on the dtype: for RWKV-4 to 6 the package normalizes the embedding in the checkpoint's own
 precision, whatever it computes in later.
 """
+
 import os
 import pickle
 import tempfile
@@ -183,7 +185,9 @@ def make_tuned_state(version, seed, weights):
     n_layer = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
     n_head, head = weights["blocks.0.att." + ("r_k" if version == "v7" else "time_faaaa")].shape
     draw = Draw(seed)
-    tuned = {f"blocks.{i}.att.time_state": draw.normal(n_head, head, head, scale=0.5).bfloat16() for i in range(n_layer)}
+    tuned = {
+        f"blocks.{i}.att.time_state": draw.normal(n_head, head, head, scale=0.5).bfloat16() for i in range(n_layer)
+    }
     torch.save(tuned, HERE / f"{version}-state.pth")
     logits, _ = in_new_process(version, cast(weights, torch.bfloat16), tuned)
     np.save(HERE / f"{version}-state.logits.npy", logits)

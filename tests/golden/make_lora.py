@@ -7,6 +7,7 @@ The merges follow the scripts of the trainers (Blealtan/RWKV-LM-LoRA `merge_lora
 step, but in float64 and rounded once: to the base's bfloat16. `NAME.merged.safetensors` has the tensors that change, as
 the merged checkpoint stores them; `NAME.logits.npy` is what BlinkDL's `rwkv` package computes with it.
 """
+
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,12 @@ def v4_lora():
         trained[f"{matrix}.lora_B"] = draw.normal(w.shape[0], r, scale=0.3).to(BF16)
         a, b = (trained[f"{matrix}.lora_{x}"].double() for x in "AB")
         merged[f"{matrix}.weight"] = add_lora(w.double(), a, b, alpha)
-    for whole in ("blocks.0.att.time_decay", "blocks.1.att.time_first", "blocks.0.att.time_mix_k", "blocks.1.ln2.weight"):
+    for whole in (
+        "blocks.0.att.time_decay",
+        "blocks.1.att.time_first",
+        "blocks.0.att.time_mix_k",
+        "blocks.1.ln2.weight",
+    ):
         trained[whole] = (base[whole].float() + draw.normal(*base[whole].shape, scale=0.2)).to(BF16)
     write("v4-lora", base, trained, merged, with_logits=True)
 
@@ -87,7 +93,13 @@ def v7_lora():
         trained[f"{matrix}.lora_B"] = draw.normal(w.shape[0], r, scale=0.1)
         a, b = (trained[f"{matrix}.lora_{x}"].double() for x in "AB")
         merged[f"{matrix}.weight"] = add_lora(w.double(), a, b, alpha)
-    for whole in ("blocks.0.att.x_r", "blocks.1.att.w1", "blocks.1.att.w0", "blocks.0.att.r_k", "blocks.0.att.ln_x.bias"):
+    for whole in (
+        "blocks.0.att.x_r",
+        "blocks.1.att.w1",
+        "blocks.1.att.w0",
+        "blocks.0.att.r_k",
+        "blocks.0.att.ln_x.bias",
+    ):
         trained[whole] = base[whole].float() + draw.normal(*base[whole].shape, scale=0.1)
     write("v7-lora", base, trained, merged, prefix="model.", with_logits=True)
 

@@ -1,4 +1,4 @@
-"""Writes quant/: what ggml makes of 15 rows of 256 numbers in each of its formats, and a checksum of what it reads back.
+"""Writes quant/: what ggml makes of 15 rows of 256 numbers in each format, and a checksum of what it reads back.
 
 Run with llama-cpp-python (see requirements.txt):  python make_quant.py
 The rows are those of `rows` in src/quant/encode/tests/golden.rs; both compute them exactly.

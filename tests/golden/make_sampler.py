@@ -28,7 +28,9 @@ def penalized(logits, history, case):
             occurrence[other] *= case["penalty_decay"]
         occurrence[token] = occurrence.get(token, 0) + (0 if TEXTS[token] in " \t0123456789" else 1)
     for token, count in occurrence.items():
-        out[token] = out[token] / case["repetition_penalty"] if out[token] > 0 else out[token] * case["repetition_penalty"]
+        out[token] = (
+            out[token] / case["repetition_penalty"] if out[token] > 0 else out[token] * case["repetition_penalty"]
+        )
         out[token] -= case["presence_penalty"] + count * case["frequency_penalty"]
     return out
 
@@ -45,7 +47,7 @@ def distribution(logits, case):
         cut = p[order][np.argmax(np.cumsum(p[order]) >= case["top_p"])]
         p[p < cut] = 0
     if 0 < case["top_k"] < len(p):
-        p[order[case["top_k"]:]] = 0
+        p[order[case["top_k"] :]] = 0
     p[p < case["min_p"] * p.max()] = 0
     p = p ** (1 / case["temperature"])
     return p / p.sum()
@@ -64,24 +66,54 @@ def blinkdl(logits, case):
 
 def main():
     rng = np.random.default_rng(2023)
-    plain = dict(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, presence_penalty=0.0, frequency_penalty=0.0,
-                 penalty_decay=0.996, repetition_penalty=1.0, banned_tokens=[], logit_bias=[])
+    plain = dict(
+        temperature=1.0,
+        top_p=1.0,
+        top_k=0,
+        min_p=0.0,
+        presence_penalty=0.0,
+        frequency_penalty=0.0,
+        penalty_decay=0.996,
+        repetition_penalty=1.0,
+        banned_tokens=[],
+        logit_bias=[],
+    )
     history = [9, 3, 9, 4, 11, 5, 0, 7, 9, 1, 12, 6, 2, 11]
     penalties = dict(presence_penalty=0.4, frequency_penalty=0.7)
     settings = [
-        {}, {"top_p": 0.85}, {"top_p": 0.3}, {"top_p": 0.0}, {"top_p": 0.999}, {"top_k": 1}, {"top_k": 5},
-        {"top_k": 1000}, {"top_k": 48}, {"top_k": 7, "top_p": 0.5}, {"temperature": 0.0}, {"temperature": 0.1},
-        {"temperature": 0.7, "top_p": 0.6}, {"temperature": 2.5, "top_p": 0.9, "top_k": 20}, {"min_p": 0.1},
-        {"min_p": 1.0}, {"min_p": 0.05, "top_p": 0.95, "temperature": 1.7},
-        penalties, {**penalties, "penalty_decay": 0.5}, {**penalties, "penalty_decay": 1.0, "top_p": 0.7},
-        {"penalty_decay": 0.0, "frequency_penalty": 2.0}, {"presence_penalty": -0.5, "frequency_penalty": -0.25},
-        {"repetition_penalty": 1.3}, {"repetition_penalty": 0.8, **penalties, "top_p": 0.8},
-        {"banned_tokens": [0, 9, 47], "top_p": 0.9}, {"logit_bias": [[8, 5.0], [9, -5.0]], "top_p": 0.9},
+        {},
+        {"top_p": 0.85},
+        {"top_p": 0.3},
+        {"top_p": 0.0},
+        {"top_p": 0.999},
+        {"top_k": 1},
+        {"top_k": 5},
+        {"top_k": 1000},
+        {"top_k": 48},
+        {"top_k": 7, "top_p": 0.5},
+        {"temperature": 0.0},
+        {"temperature": 0.1},
+        {"temperature": 0.7, "top_p": 0.6},
+        {"temperature": 2.5, "top_p": 0.9, "top_k": 20},
+        {"min_p": 0.1},
+        {"min_p": 1.0},
+        {"min_p": 0.05, "top_p": 0.95, "temperature": 1.7},
+        penalties,
+        {**penalties, "penalty_decay": 0.5},
+        {**penalties, "penalty_decay": 1.0, "top_p": 0.7},
+        {"penalty_decay": 0.0, "frequency_penalty": 2.0},
+        {"presence_penalty": -0.5, "frequency_penalty": -0.25},
+        {"repetition_penalty": 1.3},
+        {"repetition_penalty": 0.8, **penalties, "top_p": 0.8},
+        {"banned_tokens": [0, 9, 47], "top_p": 0.9},
+        {"logit_bias": [[8, 5.0], [9, -5.0]], "top_p": 0.9},
         {"logit_bias": [[2, 1.5]], "banned_tokens": [3], **penalties, "temperature": 1.2, "top_p": 0.5},
     ]
     all_logits, cases, compared = {}, [], 0
     for kind in ["normal", "ties", "flat", "peaked"]:
-        logits = rng.normal(size=N_VOCAB).astype(np.float32) * {"normal": 2, "ties": 2, "flat": 0.01, "peaked": 15}[kind]
+        logits = (
+            rng.normal(size=N_VOCAB).astype(np.float32) * {"normal": 2, "ties": 2, "flat": 0.01, "peaked": 15}[kind]
+        )
         if kind == "ties":
             logits = np.round(logits)
         all_logits[kind] = [float(f"{x:.9g}") for x in logits]
@@ -96,11 +128,13 @@ def main():
                 error = np.abs(blinkdl(adjusted, case) - p).max()
                 assert error < 1e-6, (kind, setting, error)
                 compared += 1
-            cases.append({
-                "options": case,
-                "logits": kind,
-                "expected": [[int(i), float(f"{p[i]:.8g}")] for i in np.flatnonzero(p > 0)],
-            })
+            cases.append(
+                {
+                    "options": case,
+                    "logits": kind,
+                    "expected": [[int(i), float(f"{p[i]:.8g}")] for i in np.flatnonzero(p > 0)],
+                }
+            )
     path = pathlib.Path(__file__).with_name("sampler.json")
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     head = json.dumps({"texts": TEXTS, "history": history, "logits": all_logits}, separators=(",", ":"))

@@ -56,10 +56,9 @@ fn test(rest: &[String]) -> Result {
 }
 
 fn lint() -> Result {
-    const FILES: [&str; 2] = ["bindings/python", "examples/python"];
     let programs = environment()?;
-    run(Command::new(programs.join("ruff")).arg("check").args(FILES))?;
-    run(Command::new(programs.join("ruff")).args(["format", "--check"]).args(FILES))?;
+    run(Command::new(programs.join("ruff")).args(["check", "."]))?;
+    run(Command::new(programs.join("ruff")).args(["format", "--check", "."]))?;
     run(&mut Command::new(programs.join("mypy")))
 }
 
