@@ -37,7 +37,9 @@ assert (package / "py.typed").exists()
 assert not list(package.parent.glob("tests")), "the tests were installed"
 assert volary.Model("v7.pth").eval(1)[0].shape == (256,)
 libraries = list((package / "_native").glob("*volary.*[!y]"))
-print(*(f"{library.name}: {library.stat().st_size / 1e6:.1f} MB" for library in libraries))
+sizes = [library.stat().st_size for library in libraries]
+print(*(f"{library.name}: {size / 1e6:.2f} MB" for library, size in zip(libraries, sizes)))
+assert len(sizes) == 1 and (sizes[0] < 8e6 or "sdist" in sys.argv[1]), "the packaged library has 8 MB or more"
 PYTHON
     cd "$root"
 }
