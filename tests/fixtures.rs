@@ -57,8 +57,8 @@ fn logits_of_every_fixture_are_as_near_to_rwkv_cpps_as_its_own_rounding_allows()
         let (shape, expected) = read_npy(&file.with_extension("logits.npy"));
         assert_eq!(shape, [75, 256]);
         let off = relative_rms(&logits(&file), &expected);
-        // rwkv.cpp also quantizes the activations of all formats but Q4_1_O.
-        let tolerance = if is_quantized(&file) { 0.006 } else { 1e-6 };
+        // Both quantize the activations of most formats, and neither knows how the other rounds.
+        let tolerance = if is_quantized(&file) { 0.009 } else { 1e-6 };
         assert!(off < tolerance, "{}: off by {off}", file.display());
     }
 }
@@ -94,16 +94,22 @@ fn quantized_fixtures_come_out_byte_for_byte() {
 }
 
 #[test]
-fn logits_of_quantized_fixtures_are_those_of_an_exact_dequantization() {
+fn quantized_fixtures_are_no_further_from_an_exact_dequantization_than_in_rwkv_cpp() {
     let Some(folder) = fixtures() else { return };
+    let mut sums = [0.0; 2];
     let output = tempfile::tempdir().unwrap();
     for file in files(&folder).iter().filter(|file| is_quantized(file)) {
         // The version 2 in the name keeps the epsilon's rule above.
         let target = output.path().join(file.file_name().unwrap());
         std::fs::write(&target, dequantized(&std::fs::read(file).unwrap())).unwrap();
-        let off = relative_rms(&logits(file), &logits(&target));
-        assert!(off < 1e-5, "{}: off by {off}", file.display());
+        let exact = logits(&target);
+        let (_, theirs) = read_npy(&file.with_extension("logits.npy"));
+        let (off, theirs_off) = (relative_rms(&logits(file), &exact), relative_rms(&theirs, &exact));
+        eprintln!("{}: {off:.2e}, in rwkv.cpp {theirs_off:.2e}", file.file_name().unwrap().display());
+        assert!(off < 0.008, "{}: off by {off}", file.display());
+        sums = [sums[0] + off, sums[1] + theirs_off];
     }
+    assert!(sums[0] < sums[1], "{sums:?}");
 }
 
 /// The same `.bin` with every tensor in FP32, by decoders written for this test after rwkv.cpp's and ggml's sources.

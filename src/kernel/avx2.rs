@@ -1,42 +1,248 @@
-//! The portable kernels compiled for AVX2 and FMA, and the dot product written for them: compilers gather its operands
-//! two by two.
+//! Kernels for AVX2 and FMA, and the same with the dot products of bytes of AVX-VNNI.
 #![allow(unsafe_code, reason = "calling a function compiled for more than the baseline processor is unsafe")]
 
-use std::arch::x86_64::{__m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+use std::arch::x86_64::*;
 
-use super::{Kernels, wkv};
-use crate::quant::{self, Format};
-
-static KERNELS: Kernels = Kernels { isa: "avx2", dot4, decode, wkv5, wkv7 };
+use super::Kernels;
+use super::simd::{LANES, Simd};
 
 /// The kernels, if this processor can run them.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(&KERNELS)
+    Avx2::<false>::new().map(|_| &plain::KERNELS)
 }
 
-/// Compiles a portable kernel for AVX2 under a plain function pointer's signature.
-macro_rules! compile {
-    ($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $portable:path) => {
-        fn $name($($argument: $type),*) $(-> $result)? {
-            #[target_feature(enable = "avx2,fma")]
-            fn compiled($($argument: $type),*) $(-> $result)? {
-                $portable($($argument),*)
-            }
-            // SAFETY: `KERNELS` is private, and `kernels` hands it out only where both features were detected.
-            unsafe { compiled($($argument),*) }
+/// The kernels with AVX-VNNI, if this processor can run them.
+pub(super) fn vnni_kernels() -> Option<&'static Kernels> {
+    Avx2::<true>::new().map(|_| &vnni::KERNELS)
+}
+
+mod plain {
+    use super::{Avx2, Kernels, dot4_in_registers};
+
+    pub static KERNELS: Kernels =
+        Kernels { isa: "avx2", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
+    compile!("avx2,fma,f16c", Avx2::<false>(()), dot4_in_registers);
+}
+
+mod vnni {
+    use super::{Avx2, Kernels, dot4_in_registers};
+
+    pub static KERNELS: Kernels =
+        Kernels { isa: "avxvnni", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
+    compile!("avx2,fma,f16c,avxvnni", Avx2::<true>(()), dot4_in_registers);
+}
+
+/// Proof that the processor has AVX2, FMA and F16C, and AVX-VNNI if `VNNI`.
+#[derive(Clone, Copy)]
+struct Avx2<const VNNI: bool>(());
+
+impl<const VNNI: bool> Avx2<VNNI> {
+    fn new() -> Option<Self> {
+        let has =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        (has && (!VNNI || is_x86_feature_detected!("avxvnni"))).then_some(Self(()))
+    }
+}
+
+// SAFETY of all that follows: `Avx2` proves the instructions, and loads and stores are of arrays of their size.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "documented once, above")]
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
+    type Bytes = [__m256i; 2];
+    type Ints = [__m256i; 2];
+    type Floats = [__m256; 2];
+
+    const REGISTERS: usize = 16;
+    const SIGNED_OFFSET: i32 = if VNNI { 128 } else { 0 };
+
+    #[inline(always)]
+    fn load(self, bytes: &[u8; 64]) -> [__m256i; 2] {
+        unsafe { [_mm256_loadu_si256(bytes.as_ptr().cast()), _mm256_loadu_si256(bytes[32..].as_ptr().cast())] }
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: [__m256i; 2], out: &mut [u8; 64]) {
+        let (low, high) = out.split_at_mut(32);
+        unsafe {
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), bytes[0]);
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), bytes[1]);
         }
-    };
+    }
+
+    #[inline(always)]
+    fn and(self, bytes: [__m256i; 2], mask: u8) -> [__m256i; 2] {
+        unsafe {
+            let mask = _mm256_set1_epi8(mask as i8);
+            [_mm256_and_si256(bytes[0], mask), _mm256_and_si256(bytes[1], mask)]
+        }
+    }
+
+    #[inline(always)]
+    fn or(self, a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+        unsafe { [_mm256_or_si256(a[0], b[0]), _mm256_or_si256(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn shift_right<const BITS: u32>(self, bytes: [__m256i; 2]) -> [__m256i; 2] {
+        // The instruction for AVX2 counts in i32; a shift by a constant in a register becomes the same.
+        unsafe {
+            let bits = _mm_cvtsi32_si128(BITS as i32);
+            [_mm256_srl_epi16(bytes[0], bits), _mm256_srl_epi16(bytes[1], bits)]
+        }
+    }
+
+    #[inline(always)]
+    fn shift_left<const BITS: u32>(self, bytes: [__m256i; 2]) -> [__m256i; 2] {
+        // The instruction for AVX2 counts in i32; a shift by a constant in a register becomes the same.
+        unsafe {
+            let bits = _mm_cvtsi32_si128(BITS as i32);
+            [_mm256_sll_epi16(bytes[0], bits), _mm256_sll_epi16(bytes[1], bits)]
+        }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[i8; 16], bytes: [__m256i; 2]) -> [__m256i; 2] {
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            [_mm256_shuffle_epi8(table, bytes[0]), _mm256_shuffle_epi8(table, bytes[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn dot(self, sum: [__m256i; 2], weights: [__m256i; 2], x: i32) -> [__m256i; 2] {
+        unsafe {
+            let x = _mm256_set1_epi32(x);
+            if VNNI {
+                [_mm256_dpbusd_avx_epi32(sum[0], weights[0], x), _mm256_dpbusd_avx_epi32(sum[1], weights[1], x)]
+            } else {
+                [add_dot(sum[0], weights[0], x), add_dot(sum[1], weights[1], x)]
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn signed(self, weights: [__m256i; 2]) -> [__m256i; 2] {
+        if !VNNI {
+            return weights;
+        }
+        unsafe {
+            let offset = _mm256_set1_epi8(-128);
+            [_mm256_xor_si256(weights[0], offset), _mm256_xor_si256(weights[1], offset)]
+        }
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, sum: [__m256i; 2], weights: [__m256i; 2], x: i32) -> [__m256i; 2] {
+        if VNNI {
+            return self.dot(sum, weights, x);
+        }
+        // Unsigned weights above 127 would overflow the sums of two products: the signs go to the activations.
+        unsafe {
+            let x = _mm256_set1_epi32(x);
+            let signed = [_mm256_sign_epi8(x, weights[0]), _mm256_sign_epi8(x, weights[1])];
+            let weights = [_mm256_abs_epi8(weights[0]), _mm256_abs_epi8(weights[1])];
+            [add_dot(sum[0], weights[0], signed[0]), add_dot(sum[1], weights[1], signed[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn ints(self, x: i32) -> [__m256i; 2] {
+        unsafe { [_mm256_set1_epi32(x); 2] }
+    }
+
+    #[inline(always)]
+    fn to_floats(self, ints: [__m256i; 2]) -> [__m256; 2] {
+        unsafe { [_mm256_cvtepi32_ps(ints[0]), _mm256_cvtepi32_ps(ints[1])] }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> [__m256; 2] {
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+
+    #[inline(always)]
+    fn floats(self, x: &[f32; LANES]) -> [__m256; 2] {
+        unsafe { [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x[8..].as_ptr())] }
+    }
+
+    #[inline(always)]
+    fn singles(self, x: &[u8; 64]) -> [__m256; 2] {
+        unsafe { [_mm256_loadu_ps(x.as_ptr().cast()), _mm256_loadu_ps(x[32..].as_ptr().cast())] }
+    }
+
+    #[inline(always)]
+    fn halves(self, x: &[u8; 32]) -> [__m256; 2] {
+        unsafe {
+            [
+                _mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(x[16..].as_ptr().cast())),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn brains(self, x: &[u8; 32]) -> [__m256; 2] {
+        unsafe {
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(x[16..].as_ptr().cast()));
+            [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)), _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high))]
+        }
+    }
+
+    #[inline(always)]
+    fn unsigned_bytes(self, x: &[u8; 16]) -> [__m256; 2] {
+        unsafe {
+            let bytes = _mm_loadu_si128(x.as_ptr().cast());
+            let high = _mm_srli_si128::<8>(bytes);
+            [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high))]
+        }
+    }
+
+    #[inline(always)]
+    fn signed_bytes(self, x: &[u8; 16]) -> [__m256; 2] {
+        unsafe {
+            let bytes = _mm_loadu_si128(x.as_ptr().cast());
+            let high = _mm_srli_si128::<8>(bytes);
+            [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+        }
+    }
+
+    #[inline(always)]
+    fn store_floats(self, x: [__m256; 2], out: &mut [f32; LANES]) {
+        let (low, high) = out.split_at_mut(8);
+        unsafe {
+            _mm256_storeu_ps(low.as_mut_ptr(), x[0]);
+            _mm256_storeu_ps(high.as_mut_ptr(), x[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
 }
 
-compile!(dot4(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] = dot4_in_registers);
-compile!(decode(format: Format, bytes: &[u8], out: &mut [f32]) = quant::decode);
-compile!(wkv5(state: &mut [f32], head: wkv::Head5<'_>, out: &mut [f32]) = wkv::wkv5::<true>);
-compile!(wkv7(state: &mut [f32], head: wkv::Head7<'_>, out: &mut [f32]) = wkv::wkv7::<true>);
+/// The dot product of bytes without the instruction for it: pairs, then pairs of pairs. Exact for weights up to 128.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_dot(sum: __m256i, weights: __m256i, x: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(weights, x);
+    _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
 
 /// Two registers of sums for each row, so that eight independent additions hide each other's latency.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn dot4_in_registers(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
+pub(super) fn dot4_in_registers(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
     let rows = rows.map(|row| row[..x.len()].as_chunks::<16>());
     let (x, x_tail) = x.as_chunks::<16>();
     let mut sums = [[_mm256_setzero_ps(); 2]; 4];

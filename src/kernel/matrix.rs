@@ -1,40 +1,255 @@
-//! A weight matrix in memory and its product with rows of activations.
+//! Weight matrices in memory, and their products with rows of activations.
+#![allow(unsafe_code, reason = "threads write different columns of one output")]
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
 
 use super::Kernels;
+use super::activations::{Block, Input};
+use super::product::{Line, Scratch, blocks_per_row};
+use super::simd::LANES;
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::quant::Format;
+use crate::quant::{self, Format};
 
-/// A matrix `[rows, cols]` in the format its file holds: each row makes one output.
+/// A matrix `[rows, cols]`, whose product is asked for: each row makes one output.
 #[derive(Debug)]
 pub(crate) struct Matrix {
     rows: usize,
     cols: usize,
     format: Format,
-    /// The rows' blocks, one row after the other.
-    bytes: Vec<u8>,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    /// Panels of 16 rows, as `quant::panels` makes them, `size` bytes each.
+    Panels { lines: Vec<Line>, size: usize },
+    /// Rows as in the file: formats of 2023 that have no panels.
+    Rows(Vec<u8>),
 }
 
 impl Matrix {
+    /// Takes a tensor of two dimensions out of its file.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if it has other dimensions.
+    pub fn new(tensor: &Tensor<'_>, pool: &Pool) -> Result<Self> {
+        let (rows, cols) = dimensions(tensor)?;
+        let format = tensor.format;
+        let store = match quant::panel_size(format, cols) {
+            Some(size) if rows > 0 && size > 0 => Store::Panels { lines: packed(tensor, rows, size, pool), size },
+            _ => Store::Rows(copied(&tensor.data, pool)),
+        };
+        Ok(Self { rows, cols, format, store })
+    }
+
+    /// A matrix without rows, whose products are empty.
+    pub const fn empty() -> Self {
+        Self { rows: 0, cols: 0, format: Format::F32, store: Store::Rows(Vec::new()) }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes the numbers take in memory, without what fills up the last panel.
+    pub fn size(&self) -> usize {
+        match &self.store {
+            Store::Panels { size, .. } => size / LANES * self.rows,
+            Store::Rows(bytes) => bytes.len(),
+        }
+    }
+
+    /// `out[t] = self @ x[t]` for every row of activations: `x` is `[n, cols]`, the result `[n, rows]`.
+    ///
+    /// A number comes out the same whatever `n` and the number of threads are.
+    pub fn multiply(&self, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<f32> {
+        multiply_all([(self, x)], kernels, pool).into_iter().flatten().collect()
+    }
+
+    /// Whether its kernels take activations in bytes.
+    pub(super) fn takes_blocks(&self) -> bool {
+        matches!(self.store, Store::Panels { .. }) && !self.format.is_float()
+    }
+
+    /// The outputs of the 16 rows from `16 * panel` on, for each row of activations.
+    fn multiply_panel(&self, panel: usize, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch> = RefCell::default();
+        }
+        match &self.store {
+            Store::Panels { lines, size } => SCRATCH.with_borrow_mut(|scratch| {
+                let bytes = &bytes_of(lines)[panel * size..(panel + 1) * size];
+                (kernels.multiply)(self.format, bytes, x, out, scratch);
+            }),
+            Store::Rows(bytes) => self.multiply_rows(bytes, panel * LANES, x, kernels, out),
+        }
+    }
+
+    fn multiply_rows(&self, bytes: &[u8], first: usize, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
+        let Input::Floats { data, cols } = x else { return };
+        let size = bytes.len() / self.rows;
+        let mut buffer = vec![0.0; 4 * cols];
+        let count = (self.rows - first).min(LANES);
+        for at in (0..count).step_by(4) {
+            let live = (count - at).min(4);
+            let rows = &bytes[(first + at) * size..(first + at + live) * size];
+            (kernels.decode)(self.format, rows, &mut buffer[..live * cols]);
+            let rows = [0, 1, 2, 3].map(|i| &buffer[i * cols..(i + 1) * cols]);
+            for (out, x) in out.iter_mut().zip(data.chunks_exact(cols)) {
+                out[at..at + 4].copy_from_slice(&(kernels.dot4)(rows, x));
+            }
+        }
+    }
+}
+
+/// Several products at once, each of a matrix `[rows, cols]` and activations `[n, cols]`: `[n, rows]`. One handing out of
+/// work, and one wait, for all of them.
+pub(crate) fn multiply_all<const N: usize>(
+    products: [(&Matrix, &[f32]); N],
+    kernels: &Kernels,
+    pool: &Pool,
+) -> [Vec<f32>; N] {
+    /// Bytes of weights, times rows of activations, below which handing out costs more than it saves.
+    const LEAST: usize = 1 << 15;
+    let blocks = products
+        .map(|(matrix, x)| if matrix.takes_blocks() { quantized(matrix.cols, x, kernels, pool) } else { Vec::new() });
+    let mut outs = products.map(|(matrix, x)| vec![0.0; x.len() / matrix.cols.max(1) * matrix.rows]);
+    let mut parts = Vec::new();
+    let mut work = 0;
+    for (((matrix, x), blocks), out) in products.iter().zip(&blocks).zip(&mut outs) {
+        let input = match matrix.takes_blocks() {
+            true => Input::Blocks { data: blocks, per_row: blocks_per_row(matrix.cols) },
+            false => Input::Floats { data: x, cols: matrix.cols },
+        };
+        if out.is_empty() {
+            continue;
+        }
+        let panels = matrix.rows.div_ceil(LANES);
+        let step = panels.div_ceil(4 * pool.threads());
+        let columns = Columns::new(out, matrix.rows);
+        work += matrix.size() * input.len();
+        for first in (0..panels).step_by(step) {
+            parts.push((*matrix, input, columns, first..(first + step).min(panels)));
+        }
+    }
+    let run = |index: usize| {
+        let (matrix, input, columns, panels) = &parts[index];
+        let mut out = vec![[0.0; LANES]; input.len()];
+        for panel in panels.clone() {
+            matrix.multiply_panel(panel, *input, kernels, &mut out);
+            // SAFETY: no other part has these panels, so nobody else writes these columns.
+            unsafe { columns.write(panel * LANES, &out) };
+        }
+    };
+    match work {
+        0..LEAST => (0..parts.len()).for_each(run),
+        _ => pool.run(parts.len(), &run),
+    }
+    outs
+}
+
+/// Rows of activations in bytes.
+fn quantized(cols: usize, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<Block> {
+    /// Rows that a task takes.
+    const TASK: usize = 8;
+    let per_row = blocks_per_row(cols);
+    let n = x.len() / cols;
+    let mut blocks = vec![Block::default(); n * per_row];
+    if n <= TASK {
+        for (x, blocks) in x.chunks_exact(cols).zip(blocks.chunks_exact_mut(per_row)) {
+            (kernels.quantize)(x, blocks);
+        }
+        return blocks;
+    }
+    let columns = Columns::new(&mut blocks, TASK * per_row);
+    pool.run(n.div_ceil(TASK), &|task| {
+        let rows = x.chunks_exact(cols).skip(task * TASK).take(TASK);
+        // SAFETY: no other task has these rows.
+        let blocks = unsafe { columns.row(task) };
+        for (x, blocks) in rows.zip(blocks.chunks_exact_mut(per_row)) {
+            (kernels.quantize)(x, blocks);
+        }
+    });
+    blocks
+}
+
+/// `[n, width]`, of which each thread writes its own part.
+struct Columns<'a, T> {
+    data: *mut T,
+    len: usize,
+    width: usize,
+    borrowed: PhantomData<&'a mut [T]>,
+}
+
+impl<T> Clone for Columns<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Columns<'_, T> {}
+
+// SAFETY: it only gives access through unsafe functions, whose callers promise to stay apart from each other.
+unsafe impl<T: Send> Send for Columns<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Columns<'_, T> {}
+
+impl<'a, T: Copy> Columns<'a, T> {
+    fn new(data: &'a mut [T], width: usize) -> Self {
+        Self { data: data.as_mut_ptr(), len: data.len(), width, borrowed: PhantomData }
+    }
+
+    /// Writes the columns from `first` on: `rows[t]` to row `t`, as far as it has columns.
+    ///
+    /// # Safety
+    /// Nobody else writes or reads these columns meanwhile.
+    unsafe fn write<const W: usize>(self, first: usize, rows: &[[T; W]]) {
+        let live = W.min(self.width - first);
+        for (t, row) in rows.iter().enumerate() {
+            let at = t * self.width + first;
+            assert!(at + live <= self.len);
+            // SAFETY: inside the slice, as just asserted, and no other thread's.
+            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), self.data.add(at), live) };
+        }
+    }
+
+    /// A row, or as much as there is of it.
+    ///
+    /// # Safety
+    /// Nobody else uses the row meanwhile.
+    #[allow(clippy::mut_from_ref, reason = "the caller promises that it is the only one")]
+    unsafe fn row(&self, index: usize) -> &mut [T] {
+        let start = (index * self.width).min(self.len);
+        let end = (start + self.width).min(self.len);
+        // SAFETY: inside the slice, and no other thread's.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(start), end - start) }
+    }
+}
+
+/// A matrix whose rows are read one at a time: the embedding.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: usize,
+    format: Format,
+    bytes: Vec<u8>,
+}
+
+impl Table {
     /// Copies a tensor of two dimensions out of its file.
     ///
     /// # Errors
     /// [`Error::Format`] if it has other dimensions.
     pub fn new(tensor: &Tensor<'_>, pool: &Pool) -> Result<Self> {
-        let &[rows, cols] = tensor.shape else {
-            return Err(Error::format(tensor.name, format!("has the shape {:?}; a matrix is needed", tensor.shape)));
-        };
-        Ok(Self { rows, cols, format: tensor.format, bytes: copied(&tensor.data, pool) })
+        let (rows, _) = dimensions(tensor)?;
+        Ok(Self { rows, format: tensor.format, bytes: copied(&tensor.data, pool) })
     }
 
-    /// A matrix that is never used.
+    /// A table that is never used.
     pub fn empty() -> Self {
-        Self { rows: 0, cols: 0, format: Format::F32, bytes: Vec::new() }
-    }
-
-    pub fn rows(&self) -> usize {
-        self.rows
+        Self { rows: 0, format: Format::F32, bytes: Vec::new() }
     }
 
     /// Bytes the numbers take in memory.
@@ -47,36 +262,34 @@ impl Matrix {
         let size = self.bytes.len() / self.rows;
         (kernels.decode)(self.format, &self.bytes[row * size..(row + 1) * size], out);
     }
+}
 
-    /// `out[t] = self @ x[t]` for every row of activations: `x` is `[n, cols]`, the result `[n, rows]`.
-    ///
-    /// A number comes out the same whatever `n` and the number of threads are.
-    pub fn multiply(&self, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<f32> {
-        /// Rows a task computes: enough work to outweigh handing it out.
-        const BLOCK: usize = 32;
-        let mut out = vec![0.0; x.len() / self.cols * self.rows];
-        let tasks = column_blocks(&mut out, self.rows, BLOCK);
-        pool.for_each(tasks.into_iter().enumerate().collect(), |(block, columns)| {
-            self.multiply_block(block * BLOCK, columns, x, kernels);
-        });
-        out
+fn dimensions(tensor: &Tensor<'_>) -> Result<(usize, usize)> {
+    match *tensor.shape {
+        [rows, cols] => Ok((rows, cols)),
+        _ => Err(Error::format(tensor.name, format!("has the shape {:?}; a matrix is needed", tensor.shape))),
     }
+}
 
-    /// Computes the outputs from row `first` on: `columns[t]` are those of activation row `t`.
-    fn multiply_block(&self, first: usize, mut columns: Vec<&mut [f32]>, x: &[f32], kernels: &Kernels) {
-        let count = columns[0].len();
-        let mut buffer = vec![0.0; 4 * self.cols];
-        for at in (0..count).step_by(4) {
-            let live = (count - at).min(4);
-            for (i, row) in buffer.chunks_exact_mut(self.cols).take(live).enumerate() {
-                self.read_row(first + at + i, kernels, row);
-            }
-            let rows = [0, 1, 2, 3].map(|i| &buffer[i * self.cols..(i + 1) * self.cols]);
-            for (column, x) in columns.iter_mut().zip(x.chunks_exact(self.cols)) {
-                column[at..at + live].copy_from_slice(&(kernels.dot4)(rows, x)[..live]);
-            }
+fn bytes_of(lines: &[Line]) -> &[u8] {
+    // SAFETY: a `Line` is 64 bytes without padding.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
+}
+
+/// Packs rows into panels of `size` bytes.
+fn packed(tensor: &Tensor<'_>, rows: usize, size: usize, pool: &Pool) -> Vec<Line> {
+    let row_size = tensor.data.len() / rows;
+    let panels = rows.div_ceil(LANES);
+    let mut lines = vec![Line([0; 64]); (panels * size).div_ceil(64)];
+    // SAFETY: a `Line` is 64 bytes without padding, and any bytes are one.
+    let bytes: &mut [u8] = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 64 * lines.len()) };
+    let tasks = bytes.chunks_mut(size).zip(tensor.data.chunks(row_size * LANES)).collect();
+    pool.for_each(tasks, |(panel, rows)| {
+        if panel.len() == size {
+            quant::pack(tensor.format, rows, row_size, panel);
         }
-    }
+    });
+    lines
 }
 
 /// Copies bytes out of a file. In parallel: most of the time goes into the first touch of the pages on either side.

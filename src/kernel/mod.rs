@@ -1,28 +1,54 @@
 //! The arithmetic that takes the time: chosen once for the processor at hand, behind one table of functions.
 
+mod activations;
+#[macro_use]
+mod compile;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod layouts;
 mod matrix;
 mod norm;
+mod product;
 mod scalar;
+mod simd;
+mod vecmath;
 mod wkv;
 
 use crate::error::{Error, Result};
 use crate::quant::Format;
 
-pub(crate) use matrix::{Matrix, column_blocks};
-pub(crate) use norm::{Norm, group_norm, l2_normalize};
-pub(crate) use wkv::{Head5, Head7, wkv4};
+use activations::{Block, Input};
+use product::Scratch;
+use simd::LANES;
+
+pub(crate) use matrix::{Matrix, Table, column_blocks, multiply_all};
+pub(crate) use norm::{Norm, l2_normalize};
+pub(crate) use wkv::{Head5, Head7, LARGEST_HEAD, wkv4};
+
+/// Format, panel, activations, outputs of each row of activations, room to unpack the panel.
+type Multiply = fn(Format, &[u8], Input<'_>, &mut [[f32; LANES]], &mut Scratch);
 
 /// One instruction set's kernels.
 #[derive(Debug)]
 pub(crate) struct Kernels {
     /// Its name in `VOLARY_ISA`.
     pub isa: &'static str,
+    /// One panel of a matrix times rows of activations.
+    multiply: Multiply,
+    /// One row of activations in bytes.
+    quantize: fn(&[f32], &mut [Block]),
     /// Dot products of four rows with one vector of the same length.
     dot4: fn([&[f32]; 4], &[f32]) -> [f32; 4],
     /// The numbers that whole blocks of a format stand for.
     decode: fn(Format, &[u8], &mut [f32]),
+    /// `e^x`, the logistic function and the hyperbolic tangent of every number.
+    pub exp: fn(&mut [f32]),
+    pub sigmoid: fn(&mut [f32]),
+    pub tanh: fn(&mut [f32]),
+    /// Subtracts the mean and divides by the standard deviation, with an epsilon added to the variance.
+    pub standardize: fn(&mut [f32], f32),
     /// One token of one RWKV-5 or 6 head: state `[head_size, head_size]`, inputs, output `[head_size]`.
     pub wkv5: fn(&mut [f32], Head5<'_>, &mut [f32]),
     /// The same for RWKV-7.
@@ -48,7 +74,7 @@ pub(crate) fn select(limit: Option<&str>) -> Result<&'static Kernels> {
 fn available() -> Vec<&'static Kernels> {
     let mut available = Vec::new();
     #[cfg(target_arch = "x86_64")]
-    available.extend(avx2::kernels());
+    available.extend(avx512::kernels().into_iter().chain(avx2::vnni_kernels()).chain(avx2::kernels()));
     available.push(&scalar::KERNELS);
     available
 }

@@ -3,8 +3,13 @@
 //! Functions are generic over whether multiply and add may be fused, so that `avx2` can compile the same text for
 //! processors that do both in one instruction.
 
-use super::{Kernels, wkv};
-use crate::quant;
+use half::{bf16, f16};
+
+use super::activations::{self, Input};
+use super::product::{self, Scratch};
+use super::simd::{LANES, Simd};
+use super::{Kernels, norm, vecmath, wkv};
+use crate::quant::{self, Format};
 
 pub(super) static KERNELS: Kernels = Kernels {
     isa: "scalar",
@@ -12,10 +17,127 @@ pub(super) static KERNELS: Kernels = Kernels {
     decode: quant::decode,
     wkv5: wkv::wkv5::<false>,
     wkv7: wkv::wkv7::<false>,
+    exp: vecmath::exp::<false>,
+    sigmoid: vecmath::sigmoid::<false>,
+    tanh: vecmath::tanh::<false>,
+    standardize: norm::standardize,
+    quantize: activations::quantize,
+    multiply,
 };
 
+fn multiply(format: Format, panel: &[u8], x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch) {
+    product::multiply(Scalar, format, panel, x, out, scratch);
+}
+
+/// No instruction set in particular.
+#[derive(Clone, Copy)]
+struct Scalar;
+
+impl Simd for Scalar {
+    type Bytes = [u8; 64];
+    type Ints = [i32; LANES];
+    type Floats = [f32; LANES];
+
+    const REGISTERS: usize = 16;
+    const SIGNED_OFFSET: i32 = 0;
+
+    fn load(self, bytes: &[u8; 64]) -> [u8; 64] {
+        *bytes
+    }
+
+    fn store(self, bytes: [u8; 64], out: &mut [u8; 64]) {
+        *out = bytes;
+    }
+
+    fn and(self, bytes: [u8; 64], mask: u8) -> [u8; 64] {
+        bytes.map(|byte| byte & mask)
+    }
+
+    fn or(self, a: [u8; 64], b: [u8; 64]) -> [u8; 64] {
+        std::array::from_fn(|i| a[i] | b[i])
+    }
+
+    fn shift_right<const BITS: u32>(self, bytes: [u8; 64]) -> [u8; 64] {
+        bytes.map(|byte| byte >> BITS)
+    }
+
+    fn shift_left<const BITS: u32>(self, bytes: [u8; 64]) -> [u8; 64] {
+        bytes.map(|byte| byte << BITS)
+    }
+
+    fn look_up(self, table: &[i8; 16], bytes: [u8; 64]) -> [u8; 64] {
+        bytes.map(|byte| table[usize::from(byte)] as u8)
+    }
+
+    fn dot(self, sum: [i32; LANES], weights: [u8; 64], x: i32) -> [i32; LANES] {
+        let x = x.to_le_bytes().map(|x| i32::from(x as i8));
+        std::array::from_fn(|lane| (0..4).fold(sum[lane], |sum, i| sum + i32::from(weights[4 * lane + i]) * x[i]))
+    }
+
+    fn signed(self, weights: [u8; 64]) -> [u8; 64] {
+        weights
+    }
+
+    fn dot_signed(self, sum: [i32; LANES], weights: [u8; 64], x: i32) -> [i32; LANES] {
+        let x = x.to_le_bytes().map(|x| i32::from(x as i8));
+        std::array::from_fn(|lane| (0..4).fold(sum[lane], |sum, i| sum + i32::from(weights[4 * lane + i] as i8) * x[i]))
+    }
+
+    fn ints(self, x: i32) -> [i32; LANES] {
+        [x; LANES]
+    }
+
+    fn to_floats(self, ints: [i32; LANES]) -> [f32; LANES] {
+        ints.map(|x| x as f32)
+    }
+
+    fn splat(self, x: f32) -> [f32; LANES] {
+        [x; LANES]
+    }
+
+    fn floats(self, x: &[f32; LANES]) -> [f32; LANES] {
+        *x
+    }
+
+    fn singles(self, x: &[u8; 64]) -> [f32; LANES] {
+        std::array::from_fn(|i| f32::from_le_bytes(x.as_chunks().0[i]))
+    }
+
+    fn halves(self, x: &[u8; 32]) -> [f32; LANES] {
+        std::array::from_fn(|i| f16::from_le_bytes(x.as_chunks().0[i]).to_f32())
+    }
+
+    fn brains(self, x: &[u8; 32]) -> [f32; LANES] {
+        std::array::from_fn(|i| bf16::from_le_bytes(x.as_chunks().0[i]).to_f32())
+    }
+
+    fn unsigned_bytes(self, x: &[u8; 16]) -> [f32; LANES] {
+        x.map(f32::from)
+    }
+
+    fn signed_bytes(self, x: &[u8; 16]) -> [f32; LANES] {
+        x.map(|x| f32::from(x as i8))
+    }
+
+    fn store_floats(self, x: [f32; LANES], out: &mut [f32; LANES]) {
+        *out = x;
+    }
+
+    fn add(self, a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    fn mul(self, a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+
+    fn mul_add(self, a: [f32; LANES], b: [f32; LANES], c: [f32; LANES]) -> [f32; LANES] {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+}
+
 /// Partial sums a dot product keeps, so that independent additions hide each other's latency.
-const LANES: usize = 32;
+const SUMS: usize = 32;
 
 #[inline(always)]
 pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
@@ -32,11 +154,11 @@ pub(super) fn dot4<const FUSED: bool>(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] 
 
 #[inline(always)]
 fn dot<const FUSED: bool>(row: &[f32], x: &[f32]) -> f32 {
-    let (row, row_tail) = row.as_chunks::<LANES>();
-    let (x, x_tail) = x.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
+    let (row, row_tail) = row.as_chunks::<SUMS>();
+    let (x, x_tail) = x.as_chunks::<SUMS>();
+    let mut sums = [0.0; SUMS];
     for (row, x) in row.iter().zip(x) {
-        for lane in 0..LANES {
+        for lane in 0..SUMS {
             sums[lane] = multiply_add::<FUSED>(row[lane], x[lane], sums[lane]);
         }
     }
@@ -45,8 +167,8 @@ fn dot<const FUSED: bool>(row: &[f32], x: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
+fn sum_lanes(mut lanes: [f32; SUMS]) -> f32 {
+    let mut width = SUMS / 2;
     while width > 0 {
         for lane in 0..width {
             lanes[lane] += lanes[lane + width];

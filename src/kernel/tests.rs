@@ -3,7 +3,7 @@ use half::{bf16, f16};
 use super::*;
 use crate::checkpoint::Tensor;
 use crate::pool::Pool;
-use crate::quant::Format;
+use crate::quant::{self, Encoder, Format};
 
 /// Reproducible numbers between -1 and 1.
 fn noise(seed: u32, n: usize) -> Vec<f32> {
@@ -99,19 +99,135 @@ fn every_instruction_set_agrees_with_scalar_on_the_recurrences() {
     }
 }
 
+/// A matrix of random blocks whose scales are of usual size.
+fn random_matrix(format: Format, rows: usize, cols: usize) -> (Matrix, Vec<f32>) {
+    let mut values = noise(1, rows * cols);
+    // Outliers, zeros, and a block of nothing but zeros.
+    values.iter_mut().step_by(17).for_each(|x| *x *= 9.0);
+    values.iter_mut().skip(3).step_by(29).for_each(|x| *x = 0.0);
+    values[..format.block_len()].fill(0.0);
+    let mut bytes = vec![0; format.size_of(&[rows, cols]).unwrap()];
+    quant::encode(format, Encoder::Reference, &values, &mut bytes);
+    quant::decode(format, &bytes, &mut values);
+    let tensor = Tensor { name: "w", shape: &[rows, cols], format, data: bytes.into() };
+    (Matrix::new(&tensor, &Pool::new(Some(2)).unwrap()).unwrap(), values)
+}
+
+/// What the products of quantized weights make of activations.
+fn rounded(x: &[f32]) -> Vec<f32> {
+    let mut blocks = vec![Block::default(); x.len().div_ceil(32)];
+    activations::quantize(x, &mut blocks);
+    let bytes = |block: &Block| block.quads.map(i32::to_le_bytes).concat();
+    let values =
+        |block: &Block| bytes(block).into_iter().map(|byte| f32::from(byte as i8) * block.scale).collect::<Vec<_>>();
+    blocks.iter().flat_map(values).take(x.len()).collect()
+}
+
+#[test]
+fn every_instruction_set_agrees_with_f64_on_products_in_every_format() {
+    let pool = Pool::new(Some(1)).unwrap();
+    for format in Format::ALL {
+        // Whole and broken panels, one block and many.
+        for (rows, blocks) in [(1, 1), (16, 2), (37, 3)] {
+            let cols = blocks * format.block_len().max(if format.is_float() { 7 } else { 1 });
+            let (matrix, weights) = random_matrix(format, rows, cols);
+            for n in [1, 2, 3, 8, 13] {
+                let x = noise(9, n * cols);
+                let exact: Vec<f64> = x
+                    .chunks(cols)
+                    .flat_map(|x| {
+                        let x = if matrix.takes_blocks() { rounded(x) } else { x.to_vec() };
+                        let dot =
+                            move |row: &[f32]| row.iter().zip(&x).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+                        weights.chunks(cols).map(dot).collect::<Vec<f64>>()
+                    })
+                    .collect();
+                for kernels in available() {
+                    for (got, exact) in matrix.multiply(&x, kernels, &pool).iter().zip(&exact) {
+                        let off = (f64::from(*got) - exact).abs();
+                        assert!(off < 1e-5 * cols as f64, "{format} {} {rows}x{cols} {n}: {got} {exact}", kernels.isa);
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_product_is_the_same_to_the_bit_for_any_number_of_rows_and_threads() {
-    let (rows, cols) = (37, 50);
-    let bytes: Vec<u8> = noise(1, rows * cols).iter().flat_map(|x| x.to_le_bytes()).collect();
-    let tensor = Tensor { name: "w", shape: &[rows, cols], format: Format::F32, data: bytes.into() };
-    let matrix = Matrix::new(&tensor, &Pool::new(Some(2)).unwrap()).unwrap();
-    let x = noise(2, 5 * cols);
+    for format in Format::ALL {
+        let (rows, cols) = (350, 2 * format.block_len().max(32));
+        let (matrix, _) = random_matrix(format, rows, cols);
+        let x = noise(2, 21 * cols);
+        for kernels in available() {
+            let one = Pool::new(Some(1)).unwrap();
+            let singly: Vec<f32> = x.chunks(cols).flat_map(|x| matrix.multiply(x, kernels, &one)).collect();
+            for threads in [1, 3] {
+                let pool = Pool::new(Some(threads)).unwrap();
+                assert_eq!(matrix.multiply(&x, kernels, &pool), singly, "{format} {} {threads}", kernels.isa);
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_in_bytes_are_within_half_a_step() {
     for kernels in available() {
-        let one = Pool::new(Some(1)).unwrap();
-        let singly: Vec<f32> = x.chunks(cols).flat_map(|x| matrix.multiply(x, kernels, &one)).collect();
-        for threads in [1, 3] {
-            let pool = Pool::new(Some(threads)).unwrap();
-            assert_eq!(matrix.multiply(&x, kernels, &pool), singly);
+        for n in [1, 31, 32, 33, 100] {
+            let x: Vec<f32> = noise(4, n).iter().enumerate().map(|(i, x)| x * (i as f32 + 1.0)).collect();
+            let mut blocks = vec![Block::default(); n.div_ceil(32)];
+            (kernels.quantize)(&x, &mut blocks);
+            for (x, block) in x.chunks(32).zip(&blocks) {
+                let bytes = block.quads.map(i32::to_le_bytes).concat();
+                let most = x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                assert!((block.scale - most / 127.0).abs() <= 1e-6 * most);
+                for (i, byte) in bytes.iter().enumerate() {
+                    let value = f32::from(*byte as i8) * block.scale;
+                    let x = x.get(i).copied().unwrap_or(0.0);
+                    assert!((value - x).abs() <= block.scale * 0.5001, "{} {i}: {value} for {x}", kernels.isa);
+                }
+                let sum = |half: &[u8]| half.iter().map(|&byte| i16::from(byte as i8)).sum::<i16>();
+                assert_eq!(block.sums, [sum(&bytes[..16]), sum(&bytes[16..])]);
+                assert_eq!(block.totals, block.sums.map(|sum| f32::from(sum) * block.scale));
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_that_are_not_finite_are_not_lost_and_tiny_ones_are_zeros() {
+    for kernels in available() {
+        let block = |x: f32| {
+            let mut blocks = [Block::default()];
+            (kernels.quantize)(&[1.0, x, -2.0], &mut blocks);
+            blocks[0]
+        };
+        for x in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(block(x).scale.is_nan() && block(x).totals[0].is_nan(), "{} {x}", kernels.isa);
+        }
+        let mut tiny = [Block::default()];
+        (kernels.quantize)(&[1e-38; 32], &mut tiny);
+        assert_eq!((tiny[0].scale, tiny[0].quads), (0.0, [0; 8]));
+    }
+}
+
+#[test]
+fn weights_and_activations_at_the_ends_of_their_ranges_do_not_overflow() {
+    let cols = 64;
+    for byte in [-128i8, -127, 127] {
+        let block = [&half::f16::ONE.to_le_bytes()[..], &[byte as u8; 32]].concat();
+        let data = block.repeat(2 * 16);
+        let tensor = Tensor { name: "w", shape: &[16, cols], format: Format::Q8_0, data: data.into() };
+        let pool = Pool::new(Some(1)).unwrap();
+        let matrix = Matrix::new(&tensor, &pool).unwrap();
+        for sign in [1.0, -1.0] {
+            for kernels in available() {
+                for n in [1, 4, 8] {
+                    let out = matrix.multiply(&vec![127.0 * sign; n * cols], kernels, &pool);
+                    let expected = f32::from(byte) * 127.0 * sign * cols as f32;
+                    assert!(out.iter().all(|&x| x == expected), "{} {byte} {sign}: {} {expected}", kernels.isa, out[0]);
+                }
+            }
         }
     }
 }
@@ -121,4 +237,56 @@ fn an_instruction_set_that_does_not_exist_is_refused_by_name() {
     assert_eq!(select(Some("scalar")).unwrap().isa, "scalar");
     let message = select(Some("mmx")).unwrap_err().to_string();
     assert!(message.contains("mmx") && message.contains("scalar"), "{message}");
+}
+
+/// The largest error of a function in units of its result's last place, over numbers of every size.
+fn largest_error(f: fn(&mut [f32]), exact: impl Fn(f64) -> f64) -> f64 {
+    let inputs: Vec<f32> =
+        (0..=u32::MAX).step_by(9973).map(f32::from_bits).filter(|x| x.is_finite() && x.abs() < 200.0).collect();
+    let mut outputs = inputs.clone();
+    f(&mut outputs);
+    let errors = inputs.iter().zip(&outputs).map(|(&x, &y)| {
+        let exact = exact(f64::from(x));
+        let rounded = exact as f32;
+        if y == rounded {
+            return 0.0;
+        }
+        if exact.abs() < f64::from(f32::MIN_POSITIVE) {
+            assert!(y.abs() <= f32::MIN_POSITIVE, "{x}: {y}");
+            return 0.0;
+        }
+        let place = f64::from(rounded.next_up()) - f64::from(rounded);
+        (f64::from(y) - exact).abs() / place.abs()
+    });
+    errors.fold(0.0, f64::max)
+}
+
+#[test]
+fn every_instruction_set_computes_functions_within_the_stated_bounds() {
+    for kernels in available() {
+        let slack = if kernels.isa == "scalar" { 0.5 } else { 0.0 };
+        let exp = largest_error(kernels.exp, f64::exp);
+        let sigmoid = largest_error(kernels.sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
+        let tanh = largest_error(kernels.tanh, f64::tanh);
+        assert!(
+            exp <= 1.0 + slack && sigmoid <= 2.0 + slack && tanh <= 2.0 + slack,
+            "{} {exp} {sigmoid} {tanh}",
+            kernels.isa
+        );
+    }
+}
+
+#[test]
+fn functions_of_what_is_not_finite_are_as_in_the_standard_library() {
+    for kernels in available() {
+        let of = |f: fn(&mut [f32])| {
+            let mut x = [f32::NEG_INFINITY, f32::INFINITY, f32::NAN, f32::MAX, f32::MIN, 0.0];
+            f(&mut x);
+            assert!(x[2].is_nan(), "{}", kernels.isa);
+            [x[0], x[1], x[3], x[4], x[5]]
+        };
+        assert_eq!(of(kernels.exp), [0.0, f32::INFINITY, f32::INFINITY, 0.0, 1.0], "{}", kernels.isa);
+        assert_eq!(of(kernels.sigmoid), [0.0, 1.0, 1.0, 0.0, 0.5], "{}", kernels.isa);
+        assert_eq!(of(kernels.tanh), [-1.0, 1.0, 1.0, -1.0, 0.0], "{}", kernels.isa);
+    }
 }

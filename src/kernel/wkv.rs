@@ -5,6 +5,9 @@
 
 use super::scalar::multiply_add;
 
+/// Channels of the largest head that any model may have.
+pub(crate) const LARGEST_HEAD: usize = 256;
+
 /// One token's inputs of an RWKV-5 or 6 head; each slice has `head_size` numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Head5<'a> {
@@ -50,10 +53,9 @@ pub(crate) struct Head7<'a> {
 /// RWKV-7, the state written transposed: `S = w*S + (kk*a) ⊗ (-kk·S) + k ⊗ v; out = r·S`.
 #[inline(always)]
 pub(super) fn wkv7<const FUSED: bool>(state: &mut [f32], head: Head7<'_>, out: &mut [f32]) {
-    const LARGEST: usize = 256;
     let n = out.len();
     let value = &head.value[..n];
-    let mut removed = [0.0; LARGEST];
+    let mut removed = [0.0; LARGEST_HEAD];
     let removed = &mut removed[..n];
     for (row, kk) in state.chunks_exact(n).zip(head.removal) {
         for (removed, s) in removed.iter_mut().zip(row) {

@@ -1,7 +1,7 @@
 //! The channel mix (feed-forward half) of RWKV-4, 5 and 6.
 
 use super::pass::{Pass, Shift};
-use super::rows::{Rows, relu_squared, sigmoid};
+use super::rows::{Rows, relu_squared};
 use super::weights::Loader;
 use crate::error::Result;
 use crate::kernel::Matrix;
@@ -30,8 +30,9 @@ impl ChannelMix {
 
     pub fn forward(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
         let dx = pass.token_shift(x, Shift::ChannelMix);
-        let k = pass.multiply(&self.key, &x.lerp(&dx, &self.mix_k)).map(relu_squared);
-        let r = pass.multiply(&self.receptance, &x.lerp(&dx, &self.mix_r)).map(sigmoid);
+        let [xk, xr] = pass.lerp(x, &dx, [&self.mix_k, &self.mix_r]);
+        let [k, r] = pass.multiply_all([(&self.key, &xk), (&self.receptance, &xr)]);
+        let (k, r) = (k.map(relu_squared), r.apply(pass.kernels.sigmoid));
         pass.multiply(&self.value, &k).zip(&r, |v, r| r * v)
     }
 }

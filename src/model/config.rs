@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::checkpoint::{Checkpoint, FileType};
 use crate::error::{Error, Result};
+use crate::kernel::LARGEST_HEAD;
 use crate::quant::Format;
 
 /// A generation of the RWKV architecture.
@@ -79,9 +80,6 @@ pub struct Config {
 
 pub(super) const DAMAGED: &str = "it is damaged, download or convert it again";
 
-/// Largest head: the recurrence keeps one row of it on the stack.
-const MAX_HEAD_SIZE: usize = 256;
-
 impl Config {
     /// Reads the configuration off a checkpoint.
     ///
@@ -96,7 +94,7 @@ impl Config {
         let n_layer = count_layers(checkpoint)?;
         let n_ffn = matrix_shape(checkpoint, "blocks.0.ffn.key.weight")?[0];
         let (n_head, head_size) = heads(checkpoint, generation, n_embd)?;
-        if n_vocab == 0 || n_embd == 0 || n_ffn == 0 || n_head * head_size != n_embd || head_size > MAX_HEAD_SIZE {
+        if n_vocab == 0 || n_embd == 0 || n_ffn == 0 || n_head * head_size != n_embd || head_size > LARGEST_HEAD {
             let sizes = format!("{n_vocab} tokens, {n_embd} channels, {n_ffn} hidden, {n_head} heads of {head_size}");
             return Err(Error::format(checkpoint.path(), format!("has impossible sizes: {sizes}; {DAMAGED}")));
         }

@@ -14,7 +14,7 @@ use super::v6::LayerV6;
 use super::v7::LayerV7;
 use super::weights::Loader;
 use crate::error::{Error, Result};
-use crate::kernel::{Kernels, Matrix, Norm};
+use crate::kernel::{Kernels, Matrix, Norm, Table};
 use crate::pool::Pool;
 use crate::quant::Format;
 
@@ -51,7 +51,7 @@ pub(super) trait Layer: Send + Sync {
 
 /// All weights of a model.
 pub(super) struct Network {
-    emb: Matrix,
+    emb: Table,
     /// Some exports of RWKV-7 fold it into the embedding.
     ln0: Option<Norm>,
     /// What the normalized embedding is rounded to.
@@ -72,7 +72,7 @@ impl Network {
     pub fn load(loader: &mut Loader<'_>) -> Result<Self> {
         let config = loader.config;
         let eps = config.layer_norm_eps;
-        let emb = loader.matrix("emb.weight", config.n_vocab, config.n_embd)?;
+        let emb = loader.table("emb.weight", config.n_vocab, config.n_embd)?;
         let ln0 = match config.generation {
             Generation::V7 if !["weight", "bias"].iter().any(|x| loader.contains(&format!("blocks.0.ln0.{x}"))) => None,
             _ => Some(loader.norm("blocks.0.ln0", eps)?),
@@ -120,7 +120,7 @@ impl Network {
             if !progress(done.iter().sum::<usize>() as f64 / total as f64) {
                 return Err(Error::Cancelled);
             }
-            for (index, rows) in pool.enter(|| self.pass(batch, &taken, kernels, pool)) {
+            for (index, rows) in self.pass(batch, &taken, kernels, pool) {
                 logits[index].extend(rows);
             }
             for (index, range) in taken {
@@ -150,8 +150,8 @@ impl Network {
         let mut pass = Pass { kernels, pool, states, rows, layer: 0, first_value: None };
         for (layer, block) in self.blocks.iter().enumerate() {
             pass.layer = layer;
-            x.add(&block.layer.time_mix(&x.normalized(&block.ln1), &mut pass));
-            x.add(&block.layer.channel_mix(&x.normalized(&block.ln2), &mut pass));
+            x.add(&block.layer.time_mix(&pass.normalized(&x, &block.ln1), &mut pass));
+            x.add(&block.layer.channel_mix(&pass.normalized(&x, &block.ln2), &mut pass));
             if self.rescale_every > 0 && (layer + 1) % self.rescale_every == 0 {
                 x = x.map(|x| x / 2.0);
             }
@@ -166,13 +166,12 @@ impl Network {
         for (row, token) in x.iter_mut().zip(tokens) {
             self.emb.read_row(token as usize, kernels, row);
         }
-        match &self.ln0 {
-            Some(ln0) => match self.embedding_precision {
-                Some(Format::F16) => x.normalized(ln0).map(|x| f16::from_f32(x).to_f32()),
-                Some(Format::BF16) => x.normalized(ln0).map(|x| bf16::from_f32(x).to_f32()),
-                _ => x.normalized(ln0),
-            },
-            None => x,
+        let Some(ln0) = &self.ln0 else { return x };
+        x.iter_mut().for_each(|row| ln0.apply(row, kernels));
+        match self.embedding_precision {
+            Some(Format::F16) => x.map(|x| f16::from_f32(x).to_f32()),
+            Some(Format::BF16) => x.map(|x| bf16::from_f32(x).to_f32()),
+            _ => x,
         }
     }
 
@@ -185,7 +184,7 @@ impl Network {
         if rows.data.is_empty() {
             return Vec::new();
         }
-        let logits = pass.multiply(&self.head, &rows.normalized(&self.ln_out));
+        let logits = pass.multiply(&self.head, &pass.normalized(&rows, &self.ln_out));
         let mut rest = &logits.data[..];
         let mut split = Vec::with_capacity(wanted.len());
         for (index, range) in wanted {

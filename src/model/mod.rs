@@ -37,7 +37,7 @@ pub type Progress = dyn Fn(f64) -> bool + Send + Sync;
 
 /// Tokens that go through the layers together when a prompt is read. Larger ones read the weights less often, and
 /// take more memory for activations.
-pub const DEFAULT_CHUNK: usize = 64;
+pub const DEFAULT_CHUNK: usize = 128;
 
 /// How to open a model. The default suits most.
 #[derive(Clone, Default)]
@@ -113,7 +113,7 @@ impl Model {
         }
         let tokenizer = choose_tokenizer(&checkpoint, &config, options.tokenizer.as_deref())?;
 
-        let mut loader = Loader::new(&checkpoint, &config, kernels, &pool, options.progress.as_deref());
+        let mut loader = Loader::new(&checkpoint, &config, &pool, options.progress.as_deref());
         if let Some(quantization) = &options.quantization {
             loader.quantize(Plan::new(&checkpoint, None, quantization)?, quantization.encoder);
         }
@@ -296,7 +296,7 @@ impl std::fmt::Debug for Model {
 /// # Errors
 /// As [`Model::open_with`] for checkpoints.
 pub(crate) fn check_complete(checkpoint: &Checkpoint, config: &Config, pool: &Pool) -> Result<()> {
-    let mut loader = Loader::new(checkpoint, config, kernel::select(None)?, pool, None);
+    let mut loader = Loader::new(checkpoint, config, pool, None);
     loader.only_check();
     Network::load(&mut loader).map(|_| ())
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::rows::Rows;
 use super::state::State;
-use crate::kernel::{Kernels, Matrix, column_blocks};
+use crate::kernel::{Kernels, Matrix, Norm, column_blocks, multiply_all};
 use crate::pool::Pool;
 
 /// What the layers need to know of the batch and of the machine. The rows of all sequences go through each matrix
@@ -34,23 +34,65 @@ impl Pass<'_> {
         Rows { data: matrix.multiply(&x.data, self.kernels, self.pool), width: matrix.rows() }
     }
 
+    /// Several products at once.
+    pub fn multiply_all<const N: usize>(&self, products: [(&Matrix, &Rows); N]) -> [Rows; N] {
+        let widths = products.map(|(matrix, _)| matrix.rows());
+        let mut outs =
+            multiply_all(products.map(|(matrix, x)| (matrix, &x.data[..])), self.kernels, self.pool).into_iter();
+        widths.map(|width| Rows { data: outs.next().unwrap_or_default(), width })
+    }
+
+    /// Every row normalized.
+    pub fn normalized(&self, x: &Rows, norm: &Norm) -> Rows {
+        let mut out = x.clone();
+        self.each_row(&mut out, |_, row| norm.apply(row, self.kernels));
+        out
+    }
+
+    /// Calls `work` on every row, on all threads if there are enough.
+    pub fn each_row(&self, rows: &mut Rows, work: impl Fn(usize, &mut [f32]) + Sync) {
+        /// Rows that are worth a task.
+        const TASK: usize = 4;
+        let width = rows.width;
+        let mut tasks: Vec<_> = rows.data.chunks_mut(TASK * width).enumerate().collect();
+        self.pool.run_each(&mut tasks, |(task, rows)| {
+            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                work(*task * TASK + i, row);
+            }
+        });
+    }
+
     /// For each row the previous token's minus its own; the last row of each sequence stays in its state.
     pub fn token_shift(&mut self, x: &Rows, shift: Shift) -> Rows {
         let mut difference = Rows::zeros(x.data.len() / x.width, x.width);
         for (state, rows) in self.states.iter_mut().zip(&self.rows) {
             let layer = state.layer_mut(self.layer);
-            let previous = match shift {
+            let before = match shift {
                 Shift::TimeMix => layer.time_shift,
                 Shift::ChannelMix => layer.channel_shift,
             };
             for (i, out) in rows.clone().zip(difference.data[rows.start * x.width..].chunks_exact_mut(x.width)) {
-                for ((out, previous), &x) in out.iter_mut().zip(previous.iter_mut()).zip(x.row(i)) {
-                    *out = *previous - x;
-                    *previous = x;
+                let previous = if i == rows.start { &*before } else { x.row(i - 1) };
+                for ((out, previous), x) in out.iter_mut().zip(previous).zip(x.row(i)) {
+                    *out = previous - x;
                 }
             }
+            before.copy_from_slice(x.row(rows.end - 1));
         }
         difference
+    }
+
+    /// `x + dx * mix` for each of some mixes, by channel: how much of the previous token flows in.
+    pub fn lerp<const N: usize>(&self, x: &Rows, dx: &Rows, mixes: [&[f32]; N]) -> [Rows; N] {
+        mixes.map(|mix| {
+            let mut out = Rows::zeros(x.data.len() / x.width, x.width);
+            self.each_row(&mut out, |i, out| {
+                for (((out, x), dx), mix) in out.iter_mut().zip(x.row(i)).zip(dx.row(i)).zip(mix) {
+                    *out = x + dx * mix;
+                }
+            });
+            out
+        })
     }
 
     /// Runs the recurrence: for every sequence and head, `step(head, row, state, out)` on each token in turn.
@@ -74,9 +116,9 @@ impl Pass<'_> {
                 tasks.push((head, rows.start, state, columns));
             }
         }
-        self.pool.for_each(tasks, |(head, first, state, columns)| {
-            for (row, out) in (first..).zip(columns) {
-                step(head, row, state, out);
+        self.pool.run_each(&mut tasks, |(head, first, state, columns)| {
+            for (row, out) in (*first..).zip(columns) {
+                step(*head, row, state, out);
             }
         });
         out

@@ -1,6 +1,6 @@
 //! Activations: a row for each token of the batch, and the element-wise algebra that the equations use.
 
-use crate::kernel::Norm;
+use crate::kernel::{Kernels, LARGEST_HEAD};
 
 /// Row-major `[n, width]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,12 @@ impl Rows {
         self
     }
 
+    /// A vectorized function of every number.
+    pub fn apply(mut self, f: fn(&mut [f32])) -> Self {
+        f(&mut self.data);
+        self
+    }
+
     /// `f` of every pair of numbers in the same place.
     pub fn zip(mut self, other: &Self, f: impl Fn(f32, f32) -> f32) -> Self {
         self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a = f(*a, *b));
@@ -46,27 +52,10 @@ impl Rows {
         self
     }
 
-    /// `self + difference * mix`, with `mix` by channel: how much of the previous token flows in.
-    pub fn lerp(&self, difference: &Self, mix: &[f32]) -> Self {
-        let mut out = self.clone();
-        for (row, difference) in out.iter_mut().zip(difference.iter()) {
-            for ((x, d), m) in row.iter_mut().zip(difference).zip(mix) {
-                *x += d * m;
-            }
-        }
-        out
-    }
-
     /// A copy of some of the columns.
     pub fn columns(&self, range: std::ops::Range<usize>) -> Self {
         let width = range.len();
         Self { data: self.iter().flat_map(|row| &row[range.clone()]).copied().collect(), width }
-    }
-
-    pub fn normalized(&self, norm: &Norm) -> Self {
-        let mut out = self.clone();
-        out.iter_mut().for_each(|row| norm.apply(row));
-        out
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -74,15 +63,18 @@ impl Rows {
     }
 }
 
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-pub(crate) fn silu(x: f32) -> f32 {
-    x * sigmoid(x)
-}
-
 pub(crate) fn relu_squared(x: f32) -> f32 {
     let positive = x.max(0.0);
     positive * positive
+}
+
+/// Multiplies one head's output with `silu(g)`.
+pub(crate) fn gate(out: &mut [f32], g: &[f32], kernels: &Kernels) {
+    let mut sigmoid = [0.0; LARGEST_HEAD];
+    let sigmoid = &mut sigmoid[..g.len()];
+    sigmoid.copy_from_slice(g);
+    (kernels.sigmoid)(sigmoid);
+    for ((out, g), sigmoid) in out.iter_mut().zip(g).zip(sigmoid) {
+        *out *= g * *sigmoid;
+    }
 }

@@ -3,7 +3,7 @@
 use super::channel_mix::ChannelMix;
 use super::forward::Layer;
 use super::pass::{Pass, Shift};
-use super::rows::{Rows, sigmoid};
+use super::rows::Rows;
 use super::weights::Loader;
 use crate::error::Result;
 use crate::kernel::{Matrix, wkv4};
@@ -46,9 +46,9 @@ impl LayerV4 {
 impl Layer for LayerV4 {
     fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
         let dx = pass.token_shift(x, Shift::TimeMix);
-        let r = pass.multiply(&self.receptance, &x.lerp(&dx, &self.mix_r)).map(sigmoid);
-        let k = pass.multiply(&self.key, &x.lerp(&dx, &self.mix_k));
-        let v = pass.multiply(&self.value, &x.lerp(&dx, &self.mix_v));
+        let [xr, xk, xv] = pass.lerp(x, &dx, [&self.mix_r, &self.mix_k, &self.mix_v]);
+        let [r, k, v] = pass.multiply_all([(&self.receptance, &xr), (&self.key, &xk), (&self.value, &xv)]);
+        let r = r.apply(pass.kernels.sigmoid);
 
         let mut wkv = Rows::zeros(x.data.len() / x.width, x.width);
         for (state, rows) in pass.states.iter_mut().zip(&pass.rows) {

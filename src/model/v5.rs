@@ -4,10 +4,10 @@ use super::channel_mix::ChannelMix;
 use super::config::Generation;
 use super::forward::Layer;
 use super::pass::{Pass, Shift};
-use super::rows::{Rows, silu};
+use super::rows::{Rows, gate};
 use super::weights::Loader;
 use crate::error::Result;
-use crate::kernel::{Head5, Matrix, Norm, group_norm};
+use crate::kernel::{Head5, Matrix, Norm};
 
 pub(super) struct LayerV5 {
     mix_k: Vec<f32>,
@@ -68,27 +68,34 @@ impl LayerV5 {
 impl Layer for LayerV5 {
     fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
         let dx = pass.token_shift(x, Shift::TimeMix);
-        let r = pass.multiply(&self.receptance, &x.lerp(&dx, &self.mix_r));
-        let k = pass.multiply(&self.key, &x.lerp(&dx, &self.mix_k));
-        let v = pass.multiply(&self.value, &x.lerp(&dx, &self.mix_v));
-        let g = self.gate.as_ref().map(|gate| pass.multiply(&gate.weight, &x.lerp(&dx, &gate.mix)).map(silu));
+        let [xr, xk, xv] = pass.lerp(x, &dx, [&self.mix_r, &self.mix_k, &self.mix_v]);
+        let inputs = [(&self.receptance, &xr), (&self.key, &xk), (&self.value, &xv)];
+        let ([r, k, v], g) = match &self.gate {
+            None => (pass.multiply_all(inputs), None),
+            Some(gate) => {
+                let [xg] = pass.lerp(x, &dx, [&gate.mix]);
+                let [r, k, v] = inputs;
+                let [r, k, v, g] = pass.multiply_all([r, k, v, (&gate.weight, &xg)]);
+                ([r, k, v], Some(g))
+            }
+        };
 
-        let (n, wkv5) = (self.head_size, pass.kernels.wkv5);
-        let mut y = pass.recur(x.width, n, |head, row, state, out| {
+        let (n, kernels) = (self.head_size, pass.kernels);
+        let y = pass.recur(x.width, n, |head, row, state, out| {
             let part = head * n..(head + 1) * n;
-            let head = Head5 {
+            let inputs = Head5 {
                 receptance: &r.row(row)[part.clone()],
                 key: &k.row(row)[part.clone()],
                 value: &v.row(row)[part.clone()],
                 decay: &self.decay[part.clone()],
-                bonus: &self.bonus[part],
+                bonus: &self.bonus[part.clone()],
             };
-            wkv5(state, head, out);
+            (kernels.wkv5)(state, inputs, out);
+            self.ln_x.apply_to_head(out, part.start, kernels);
+            if let Some(g) = &g {
+                gate(out, &g.row(row)[part], kernels);
+            }
         });
-        y.iter_mut().for_each(|row| group_norm(row, n, &self.ln_x));
-        if let Some(g) = g {
-            y = y.zip(&g, |y, g| y * g);
-        }
         pass.multiply(&self.output, &y)
     }
 

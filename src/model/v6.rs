@@ -3,10 +3,10 @@
 use super::channel_mix::ChannelMix;
 use super::forward::Layer;
 use super::pass::{Pass, Shift};
-use super::rows::{Rows, silu};
+use super::rows::{Rows, gate};
 use super::weights::Loader;
 use crate::error::Result;
-use crate::kernel::{Head5, Matrix, Norm, group_norm};
+use crate::kernel::{Head5, Matrix, Norm};
 
 pub(super) struct LayerV6 {
     /// `time_maa_x`: the mix that the data-dependent mixes are computed from.
@@ -61,13 +61,20 @@ impl LayerV6 {
     /// The inputs of decay, key, value, receptance and gate: how much of the previous token flows into each depends on
     /// the tokens themselves.
     fn mixed(&self, x: &Rows, dx: &Rows, pass: &Pass<'_>) -> [Rows; 5] {
-        let low = pass.multiply(&self.maa_w1, &x.lerp(dx, &self.maa_x)).map(f32::tanh);
+        let [xx] = pass.lerp(x, dx, [&self.maa_x]);
+        let low = pass.multiply(&self.maa_w1, &xx).apply(pass.kernels.tanh);
         let rank = low.width / 5;
-        std::array::from_fn(|i| {
-            let mix = pass.multiply(&self.maa_w2[i], &low.columns(i * rank..(i + 1) * rank));
-            let mix = mix.zip_channels(&self.maa[i], |m, maa| maa + m);
-            mix.zip(dx, |mix, dx| dx * mix).zip(x, |shifted, x| x + shifted)
-        })
+        let [w, k, v, r, g] = std::array::from_fn(|i| low.columns(i * rank..(i + 1) * rank));
+        let [to_w, to_k, to_v, to_r, to_g] = &self.maa_w2;
+        let mut mixes = pass.multiply_all([(to_w, &w), (to_k, &k), (to_v, &v), (to_r, &r), (to_g, &g)]);
+        for (mix, maa) in mixes.iter_mut().zip(&self.maa) {
+            pass.each_row(mix, |i, mix| {
+                for (((mix, maa), dx), x) in mix.iter_mut().zip(maa).zip(dx.row(i)).zip(x.row(i)) {
+                    *mix = x + dx * (maa + *mix);
+                }
+            });
+        }
+        mixes
     }
 }
 
@@ -75,27 +82,33 @@ impl Layer for LayerV6 {
     fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
         let dx = pass.token_shift(x, Shift::TimeMix);
         let [xw, xk, xv, xr, xg] = self.mixed(x, &dx, pass);
-        let r = pass.multiply(&self.receptance, &xr);
-        let k = pass.multiply(&self.key, &xk);
-        let v = pass.multiply(&self.value, &xv);
-        let g = pass.multiply(&self.gate, &xg).map(silu);
-        let low = pass.multiply(&self.decay_w1, &xw).map(f32::tanh);
-        let w = pass.multiply(&self.decay_w2, &low).zip_channels(&self.decay, |w, decay| (-(decay + w).exp()).exp());
+        let [r, k, v, g, low] = pass.multiply_all([
+            (&self.receptance, &xr),
+            (&self.key, &xk),
+            (&self.value, &xv),
+            (&self.gate, &xg),
+            (&self.decay_w1, &xw),
+        ]);
+        let w = pass
+            .multiply(&self.decay_w2, &low.apply(pass.kernels.tanh))
+            .zip_channels(&self.decay, |w, decay| decay + w);
+        let w = w.apply(pass.kernels.exp).map(|x| -x).apply(pass.kernels.exp);
 
-        let (n, wkv5) = (self.head_size, pass.kernels.wkv5);
-        let mut y = pass.recur(x.width, n, |head, row, state, out| {
+        let (n, kernels) = (self.head_size, pass.kernels);
+        let y = pass.recur(x.width, n, |head, row, state, out| {
             let part = head * n..(head + 1) * n;
-            let head = Head5 {
+            let inputs = Head5 {
                 receptance: &r.row(row)[part.clone()],
                 key: &k.row(row)[part.clone()],
                 value: &v.row(row)[part.clone()],
                 decay: &w.row(row)[part.clone()],
-                bonus: &self.bonus[part],
+                bonus: &self.bonus[part.clone()],
             };
-            wkv5(state, head, out);
+            (kernels.wkv5)(state, inputs, out);
+            self.ln_x.apply_to_head(out, part.start, kernels);
+            gate(out, &g.row(row)[part], kernels);
         });
-        y.iter_mut().for_each(|row| group_norm(row, n, &self.ln_x));
-        pass.multiply(&self.output, &y.zip(&g, |y, g| y * g))
+        pass.multiply(&self.output, &y)
     }
 
     fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {

@@ -6,16 +6,15 @@ use super::Progress;
 use super::config::{Config, DAMAGED};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{Kernels, Matrix, Norm};
+use crate::kernel::{Matrix, Norm, Table};
 use crate::pool::Pool;
-use crate::quant::Encoder;
+use crate::quant::{self, Encoder};
 use crate::quantize::{Plan, recode};
 
 /// Loads one model's tensors.
 pub(crate) struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     pub config: &'a Config,
-    kernels: &'a Kernels,
     pool: &'a Pool,
     progress: Option<&'a Progress>,
     /// Matrices stay in the file: only their shapes are looked at.
@@ -31,18 +30,11 @@ pub(crate) struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub fn new(
-        checkpoint: &'a Checkpoint,
-        config: &'a Config,
-        kernels: &'a Kernels,
-        pool: &'a Pool,
-        progress: Option<&'a Progress>,
-    ) -> Self {
+    pub fn new(checkpoint: &'a Checkpoint, config: &'a Config, pool: &'a Pool, progress: Option<&'a Progress>) -> Self {
         let sizes = checkpoint.tensors().filter_map(|(_, shape, format)| format.size_of(shape));
         Self {
             checkpoint,
             config,
-            kernels,
             pool,
             progress,
             only_checks: false,
@@ -128,14 +120,29 @@ impl<'a> Loader<'a> {
         Ok(Norm { weight, bias, eps })
     }
 
+    /// A matrix whose rows are looked up.
+    pub fn table(&mut self, name: &str, rows: usize, cols: usize) -> Result<Table> {
+        self.check_shape(name, &[rows, cols])?;
+        if self.only_checks {
+            return Ok(Table::empty());
+        }
+        let tensor = self.tensor(name)?;
+        let size = tensor.data.len();
+        let table = Table::new(&self.recoded(tensor)?, self.pool)?;
+        self.resident += table.size();
+        self.loaded(name, size)?;
+        Ok(table)
+    }
+
     pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
         self.check_shape(name, &[rows, cols])?;
         if self.only_checks {
             return Ok(Matrix::empty());
         }
         let tensor = self.tensor(name)?;
-        let matrix = self.take(&tensor)?;
-        self.loaded(&tensor)?;
+        let size = tensor.data.len();
+        let matrix = self.take(tensor)?;
+        self.loaded(name, size)?;
         Ok(matrix)
     }
 
@@ -149,9 +156,9 @@ impl<'a> Loader<'a> {
         let mut matrices = Vec::with_capacity(COUNT);
         for data in tensor.data.chunks_exact(tensor.data.len() / COUNT) {
             let part = Tensor { name, shape: &[rows, cols], format: tensor.format, data: data.into() };
-            matrices.push(self.take(&part)?);
+            matrices.push(self.take(part)?);
         }
-        self.loaded(&tensor)?;
+        self.loaded(name, tensor.data.len())?;
         matrices.try_into().map_err(|_| Error::format(self.checkpoint.path(), format!("{name} is empty; {DAMAGED}")))
     }
 
@@ -161,42 +168,55 @@ impl<'a> Loader<'a> {
         self.pool.enter(|| checkpoint.tensor(name))
     }
 
-    fn take(&mut self, tensor: &Tensor<'_>) -> Result<Matrix> {
-        let matrix = match &self.plan {
-            None => Matrix::new(tensor, self.pool)?,
+    fn take(&mut self, tensor: Tensor<'_>) -> Result<Matrix> {
+        let matrix = Matrix::new(&self.recoded(tensor)?, self.pool)?;
+        self.resident += matrix.size();
+        Ok(matrix)
+    }
+
+    /// A tensor in the format that the plan wants, if there is one.
+    fn recoded<'t>(&mut self, tensor: Tensor<'t>) -> Result<Tensor<'t>> {
+        let recoded = match &self.plan {
+            None => tensor,
             Some((plan, encoder)) => {
                 let (format, mut data) = (plan.format(tensor.name), Vec::new());
                 let mut append = |bytes: &[u8]| {
                     data.extend_from_slice(bytes);
                     Ok(())
                 };
-                recode(tensor, format, *encoder, 1.0, self.pool, &mut append)
+                recode(&tensor, format, *encoder, 1.0, self.pool, &mut append)
                     .map_err(|error| error.in_file(self.checkpoint.path()))?;
-                Matrix::new(&Tensor { format, data: data.into(), ..*tensor }, self.pool)?
+                Tensor { format, data: data.into(), ..tensor }
             }
         };
-        let &[rows, cols] = tensor.shape else { return Ok(matrix) };
+        self.add_samples(&recoded);
+        Ok(recoded)
+    }
+
+    /// Three rows of each matrix make the fingerprint.
+    fn add_samples(&mut self, tensor: &Tensor<'_>) {
+        let &[rows, cols] = tensor.shape else { return };
+        let size = tensor.data.len() / rows.max(1);
         let mut row = vec![0.0; cols];
-        for i in [0, rows / 2, rows - 1] {
-            matrix.read_row(i, self.kernels, &mut row);
+        for i in [0, rows / 2, rows.saturating_sub(1)] {
+            let Some(bytes) = tensor.data.get(i * size..(i + 1) * size) else { continue };
+            quant::decode(tensor.format, bytes, &mut row);
             row.iter().for_each(|x| self.fingerprint.update(&x.to_le_bytes()));
         }
-        self.resident += matrix.size();
-        Ok(matrix)
     }
 
     fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.tensor(name)?;
         let vector = tensor.to_f32();
         self.resident += size_of_val(&vector[..]);
-        self.loaded(&tensor)?;
+        self.loaded(name, tensor.data.len())?;
         Ok(vector)
     }
 
     /// The tensor is in our memory: its file's pages may go.
-    fn loaded(&mut self, tensor: &Tensor<'_>) -> Result<()> {
-        self.checkpoint.release(tensor.name);
-        self.loaded += tensor.data.len();
+    fn loaded(&mut self, name: &str, size: usize) -> Result<()> {
+        self.checkpoint.release(name);
+        self.loaded += size;
         match self.progress {
             Some(progress) if !progress((self.loaded as f64 / self.total as f64).min(1.0)) => Err(Error::Cancelled),
             _ => Ok(()),

@@ -118,7 +118,7 @@ pub(super) fn iq4_nl(bytes: &[u8], out: &mut [f32]) {
 }
 
 /// The levels of `IQ4_NL`: closer together around zero, where most weights are.
-pub(super) const IQ4_NL_LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+pub(crate) const IQ4_NL_LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 /// The levels in the 16 bytes at `at`: the low nibbles, then the high ones.
 ///

@@ -44,7 +44,7 @@ pub(super) fn q3_k(bytes: &[u8], out: &mut [f32]) {
 
 /// The sixteen 6-bit scales of `q3_k`: four low bits in the first eight bytes' nibbles, two high ones in the last four.
 #[inline(always)]
-fn q3_k_scales(packed: &[u8]) -> [u8; 16] {
+pub(super) fn q3_k_scales(packed: &[u8]) -> [u8; 16] {
     std::array::from_fn(|j| {
         let low = packed[j % 8] >> (4 * (j / 8)) & 15;
         let high = packed[8 + j % 4] >> (2 * (j / 4)) & 3;
@@ -94,7 +94,7 @@ pub(super) fn q5_k(bytes: &[u8], out: &mut [f32]) {
 
 /// The 6-bit scale and minimum of a sub-block of `q4_k` and `q5_k`, out of their twelve bytes.
 #[inline(always)]
-fn scale_and_min(packed: &[u8], sub: usize) -> (u8, u8) {
+pub(super) fn scale_and_min(packed: &[u8], sub: usize) -> (u8, u8) {
     if sub < 4 {
         (packed[sub] & 63, packed[sub + 4] & 63)
     } else {

@@ -4,12 +4,15 @@ mod blocks;
 mod encode;
 mod kquants;
 mod legacy;
+mod panels;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use blocks::IQ4_NL_LEVELS;
 pub use encode::Encoder;
 pub(crate) use encode::{encode, repack};
+pub(crate) use panels::{pack, panel_size};
 
 use crate::error::{Error, Result};
 

@@ -1,0 +1,164 @@
+//! Kernels for AVX-512 with its dot products of bytes (VNNI).
+#![allow(unsafe_code, reason = "calling a function compiled for more than the baseline processor is unsafe")]
+
+use std::arch::x86_64::*;
+
+use super::Kernels;
+use super::simd::Simd;
+
+static KERNELS: Kernels =
+    Kernels { isa: "avx512", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
+
+/// The kernels, if this processor can run them.
+pub(super) fn kernels() -> Option<&'static Kernels> {
+    Avx512::new().map(|_| &KERNELS)
+}
+
+compile!("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512(()), super::avx2::dot4_in_registers);
+
+/// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    fn new() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        has.then_some(Self(()))
+    }
+}
+
+// SAFETY of all that follows: `Avx512` proves the instructions, and loads and stores are of arrays of their size.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "documented once, above")]
+impl Simd for Avx512 {
+    type Bytes = __m512i;
+    type Ints = __m512i;
+    type Floats = __m512;
+
+    const REGISTERS: usize = 32;
+    const SIGNED_OFFSET: i32 = 128;
+
+    #[inline(always)]
+    fn load(self, bytes: &[u8; 64]) -> __m512i {
+        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: __m512i, out: &mut [u8; 64]) {
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), bytes) }
+    }
+
+    #[inline(always)]
+    fn and(self, bytes: __m512i, mask: u8) -> __m512i {
+        unsafe { _mm512_and_si512(bytes, _mm512_set1_epi8(mask as i8)) }
+    }
+
+    #[inline(always)]
+    fn or(self, a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_or_si512(a, b) }
+    }
+
+    #[inline(always)]
+    fn shift_right<const BITS: u32>(self, bytes: __m512i) -> __m512i {
+        unsafe { _mm512_srli_epi16::<BITS>(bytes) }
+    }
+
+    #[inline(always)]
+    fn shift_left<const BITS: u32>(self, bytes: __m512i) -> __m512i {
+        unsafe { _mm512_slli_epi16::<BITS>(bytes) }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[i8; 16], bytes: __m512i) -> __m512i {
+        unsafe { _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())), bytes) }
+    }
+
+    #[inline(always)]
+    fn dot(self, sum: __m512i, weights: __m512i, x: i32) -> __m512i {
+        unsafe { _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(x)) }
+    }
+
+    #[inline(always)]
+    fn signed(self, weights: __m512i) -> __m512i {
+        unsafe { _mm512_xor_si512(weights, _mm512_set1_epi8(-128)) }
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, sum: __m512i, weights: __m512i, x: i32) -> __m512i {
+        self.dot(sum, weights, x)
+    }
+
+    #[inline(always)]
+    fn ints(self, x: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(x) }
+    }
+
+    #[inline(always)]
+    fn to_floats(self, ints: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(ints) }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn floats(self, x: &[f32; LANES]) -> __m512 {
+        unsafe { _mm512_loadu_ps(x.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn singles(self, x: &[u8; 64]) -> __m512 {
+        unsafe { _mm512_loadu_ps(x.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn halves(self, x: &[u8; 32]) -> __m512 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn brains(self, x: &[u8; 32]) -> __m512 {
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    fn unsigned_bytes(self, x: &[u8; 16]) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(x.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    fn signed_bytes(self, x: &[u8; 16]) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    fn store_floats(self, x: __m512, out: &mut [f32; LANES]) {
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), x) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+}
