@@ -1,6 +1,7 @@
 //! The arithmetic that takes the time: chosen once for the processor at hand, behind one table of functions.
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
 #[macro_use]
 mod compile;
 #[cfg(target_arch = "x86_64")]
