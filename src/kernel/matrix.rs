@@ -158,47 +158,32 @@ fn quantized(cols: usize, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<Bloc
     let per_row = blocks_per_row(cols);
     let n = x.len() / cols;
     let mut blocks = vec![Block::default(); n * per_row];
-    if n <= TASK {
+    let mut tasks: Vec<_> = x.chunks(TASK * cols).zip(blocks.chunks_mut(TASK * per_row)).collect();
+    pool.run_each(&mut tasks, |(x, blocks)| {
         for (x, blocks) in x.chunks_exact(cols).zip(blocks.chunks_exact_mut(per_row)) {
             (kernels.quantize)(x, blocks);
         }
-        return blocks;
-    }
-    let columns = Columns::new(&mut blocks, TASK * per_row);
-    pool.run(n.div_ceil(TASK), &|task| {
-        let rows = x.chunks_exact(cols).skip(task * TASK).take(TASK);
-        // SAFETY: no other task has these rows.
-        let blocks = unsafe { columns.row(task) };
-        for (x, blocks) in rows.zip(blocks.chunks_exact_mut(per_row)) {
-            (kernels.quantize)(x, blocks);
-        }
     });
+    drop(tasks);
     blocks
 }
 
-/// `[n, width]`, of which each thread writes its own part.
-struct Columns<'a, T> {
-    data: *mut T,
+/// `[n, width]`, of which each thread writes its own columns.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    data: *mut f32,
     len: usize,
     width: usize,
-    borrowed: PhantomData<&'a mut [T]>,
+    borrowed: PhantomData<&'a mut [f32]>,
 }
 
-impl<T> Clone for Columns<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Columns<'_, T> {}
-
-// SAFETY: it only gives access through unsafe functions, whose callers promise to stay apart from each other.
-unsafe impl<T: Send> Send for Columns<'_, T> {}
+// SAFETY: it only gives access through an unsafe function, whose callers promise to stay apart from each other.
+unsafe impl Send for Columns<'_> {}
 // SAFETY: as above.
-unsafe impl<T: Send> Sync for Columns<'_, T> {}
+unsafe impl Sync for Columns<'_> {}
 
-impl<'a, T: Copy> Columns<'a, T> {
-    fn new(data: &'a mut [T], width: usize) -> Self {
+impl<'a> Columns<'a> {
+    fn new(data: &'a mut [f32], width: usize) -> Self {
         Self { data: data.as_mut_ptr(), len: data.len(), width, borrowed: PhantomData }
     }
 
@@ -206,26 +191,14 @@ impl<'a, T: Copy> Columns<'a, T> {
     ///
     /// # Safety
     /// Nobody else writes or reads these columns meanwhile.
-    unsafe fn write<const W: usize>(self, first: usize, rows: &[[T; W]]) {
-        let live = W.min(self.width - first);
+    unsafe fn write(self, first: usize, rows: &[[f32; LANES]]) {
+        let live = LANES.min(self.width - first);
         for (t, row) in rows.iter().enumerate() {
             let at = t * self.width + first;
             assert!(at + live <= self.len);
             // SAFETY: inside the slice, as just asserted, and no other thread's.
             unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), self.data.add(at), live) };
         }
-    }
-
-    /// A row, or as much as there is of it.
-    ///
-    /// # Safety
-    /// Nobody else uses the row meanwhile.
-    #[allow(clippy::mut_from_ref, reason = "the caller promises that it is the only one")]
-    unsafe fn row(&self, index: usize) -> &mut [T] {
-        let start = (index * self.width).min(self.len);
-        let end = (start + self.width).min(self.len);
-        // SAFETY: inside the slice, and no other thread's.
-        unsafe { std::slice::from_raw_parts_mut(self.data.add(start), end - start) }
     }
 }
 
@@ -283,12 +256,8 @@ fn packed(tensor: &Tensor<'_>, rows: usize, size: usize, pool: &Pool) -> Vec<Lin
     let mut lines = vec![Line([0; 64]); (panels * size).div_ceil(64)];
     // SAFETY: a `Line` is 64 bytes without padding, and any bytes are one.
     let bytes: &mut [u8] = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 64 * lines.len()) };
-    let tasks = bytes.chunks_mut(size).zip(tensor.data.chunks(row_size * LANES)).collect();
-    pool.for_each(tasks, |(panel, rows)| {
-        if panel.len() == size {
-            quant::pack(tensor.format, rows, row_size, panel);
-        }
-    });
+    let tasks = bytes.chunks_exact_mut(size).zip(tensor.data.chunks(row_size * LANES)).collect();
+    pool.for_each(tasks, |(panel, rows)| quant::pack(tensor.format, rows, row_size, panel));
     lines
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Kernels {
     pub sigmoid: fn(&mut [f32]),
     pub tanh: fn(&mut [f32]),
     /// Subtracts the mean and divides by the standard deviation, with an epsilon added to the variance.
-    pub standardize: fn(&mut [f32], f32),
+    standardize: fn(&mut [f32], f32),
     /// One token of one RWKV-5 or 6 head: state `[head_size, head_size]`, inputs, output `[head_size]`.
     pub wkv5: fn(&mut [f32], Head5<'_>, &mut [f32]),
     /// The same for RWKV-7.

@@ -150,6 +150,28 @@ fn unpack<S: Simd, L: Layout>(simd: S, panel: &[u8], n_blocks: usize, scratch: &
     }
 }
 
+/// Hands `$n` rows of activations, each `$width` long, and their outputs to `$tile`, as long as there are so many.
+macro_rules! take_tiles {
+    ($rest:ident, $width:expr, $n:literal, |$x:ident, $out:ident| $tile:expr) => {
+        while $rest.1.len() >= $n {
+            let ($x, others) = $rest.0.split_at($n * $width);
+            let ($out, outs) = $rest.1.split_at_mut($n);
+            $tile;
+            $rest = (others, outs);
+        }
+    };
+}
+
+/// `N` rows that lie one after the other.
+#[inline(always)]
+fn rows_of<T, const N: usize>(x: &[T], width: usize) -> [&[T]; N] {
+    let mut rows = [x; N];
+    for (i, row) in rows.iter_mut().enumerate() {
+        *row = &x[i * width..(i + 1) * width];
+    }
+    rows
+}
+
 /// Many rows of activations, as many at a time as there are registers for.
 #[inline(always)]
 fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
@@ -161,21 +183,11 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     out: &mut [[f32; LANES]],
 ) {
     let mut rest = (x, out);
-    macro_rules! take {
-        ($n:literal) => {
-            while rest.1.len() >= $n {
-                let (x, others) = rest.0.split_at($n * per_row);
-                let (out, outs) = rest.1.split_at_mut($n);
-                tile::<S, PARTS, MIN, SIGNED, $n>(simd, panel, offset, x, per_row, out);
-                rest = (others, outs);
-            }
-        };
-    }
     if S::REGISTERS >= 32 {
-        take!(8);
+        take_tiles!(rest, per_row, 8, |x, out| tile::<S, PARTS, MIN, SIGNED, 8>(simd, panel, offset, x, per_row, out));
     }
-    take!(4);
-    take!(1);
+    take_tiles!(rest, per_row, 4, |x, out| tile::<S, PARTS, MIN, SIGNED, 4>(simd, panel, offset, x, per_row, out));
+    take_tiles!(rest, per_row, 1, |x, out| tile::<S, PARTS, MIN, SIGNED, 1>(simd, panel, offset, x, per_row, out));
 }
 
 #[inline(always)]
@@ -187,10 +199,7 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
     per_row: usize,
     out: &mut [[f32; LANES]],
 ) {
-    let mut rows = [x; N];
-    for (i, row) in rows.iter_mut().enumerate() {
-        *row = &x[i * per_row..(i + 1) * per_row];
-    }
+    let rows = rows_of::<_, N>(x, per_row);
     let mut sums = [simd.splat(0.0); N];
     for (b, groups) in panel.groups.as_chunks::<8>().0.iter().enumerate().take(per_row) {
         for p in 0..PARTS {
@@ -259,21 +268,11 @@ impl Float for BF16 {
 #[inline(always)]
 fn floats<S: Simd, F: Float>(simd: S, panel: &[u8], x: &[f32], cols: usize, out: &mut [[f32; LANES]]) {
     let mut rest = (x, out);
-    macro_rules! take {
-        ($n:literal) => {
-            while rest.1.len() >= $n {
-                let (x, others) = rest.0.split_at($n * cols);
-                let (out, outs) = rest.1.split_at_mut($n);
-                float_tile::<S, F, $n>(simd, panel, x, cols, out);
-                rest = (others, outs);
-            }
-        };
-    }
     if S::REGISTERS >= 32 {
-        take!(8);
+        take_tiles!(rest, cols, 8, |x, out| float_tile::<S, F, 8>(simd, panel, x, cols, out));
     }
-    take!(2);
-    take!(1);
+    take_tiles!(rest, cols, 2, |x, out| float_tile::<S, F, 2>(simd, panel, x, cols, out));
+    take_tiles!(rest, cols, 1, |x, out| float_tile::<S, F, 1>(simd, panel, x, cols, out));
 }
 
 /// Even and odd columns are summed apart, so that one addition need not wait for the other.
@@ -285,10 +284,7 @@ fn float_tile<S: Simd, F: Float, const N: usize>(
     cols: usize,
     out: &mut [[f32; LANES]],
 ) {
-    let mut rows = [x; N];
-    for (i, row) in rows.iter_mut().enumerate() {
-        *row = &x[i * cols..(i + 1) * cols];
-    }
+    let rows = rows_of::<_, N>(x, cols);
     let mut sums = [[simd.splat(0.0); 2]; N];
     for (pair, columns) in panel.chunks_exact(2 * F::BYTES).enumerate().take(cols / 2) {
         for odd in 0..2 {

@@ -12,7 +12,7 @@ pub(super) trait Simd: Copy {
     /// 16 numbers of type f32.
     type Floats: Copy;
 
-    /// Vector registers of one lane's width times 16, more or less: how much a kernel may keep at hand.
+    /// Vector registers of the processor: how much a kernel may keep at hand.
     const REGISTERS: usize;
     /// `dot_signed` computes with weights this much larger than they are.
     const SIGNED_OFFSET: i32;
