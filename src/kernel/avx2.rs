@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 
 use super::Kernels;
 use super::simd::{LANES, Simd};
+use crate::quant::{self, Format};
 
 /// The kernels, if this processor can run them.
 pub(super) fn kernels() -> Option<&'static Kernels> {
@@ -17,7 +18,7 @@ pub(super) fn vnni_kernels() -> Option<&'static Kernels> {
 }
 
 mod plain {
-    use super::{Avx2, Kernels, dot4_in_registers};
+    use super::{Avx2, Kernels, decode, dot4_in_registers};
 
     pub static KERNELS: Kernels =
         Kernels { isa: "avx2", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
@@ -25,12 +26,17 @@ mod plain {
 }
 
 mod vnni {
-    use super::{Avx2, Kernels, dot4_in_registers};
+    use super::{Avx2, Kernels, decode, dot4_in_registers};
 
     pub static KERNELS: Kernels =
         Kernels { isa: "avxvnni", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
     compile!("avx2,fma,f16c,avxvnni", Avx2::<true>(()), dot4_in_registers);
 }
+
+// The newer instruction sets gain nothing here, and it is large.
+compile!(@ "avx2,fma,f16c", pub(super) decode(format: Format, bytes: &[u8], out: &mut [f32]) {
+    quant::decode(format, bytes, out);
+});
 
 /// Proof that the processor has AVX2, FMA and F16C, and AVX-VNNI if `VNNI`.
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::Kernels;
+use super::avx2::decode;
 use super::simd::Simd;
 
 static KERNELS: Kernels =

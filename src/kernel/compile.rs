@@ -11,9 +11,6 @@ macro_rules! compile {
         use crate::quant::Format;
 
         compile!(@ $features, dot4(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] { $dot4(rows, x) });
-        compile!(@ $features, decode(format: Format, bytes: &[u8], out: &mut [f32]) {
-            crate::quant::decode(format, bytes, out);
-        });
         compile!(@ $features, wkv5(state: &mut [f32], head: Head5<'_>, out: &mut [f32]) {
             crate::kernel::wkv::wkv5::<true>(state, head, out);
         });
@@ -33,8 +30,9 @@ macro_rules! compile {
             crate::kernel::product::multiply($simd, format, panel, x, out, scratch);
         });
     };
-    (@ $features:literal, $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {
-        fn $name($($argument: $type),*) $(-> $result)? {
+    // One function.
+    (@ $features:literal, $visibility:vis $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {
+        $visibility fn $name($($argument: $type),*) $(-> $result)? {
             #[target_feature(enable = $features)]
             fn compiled($($argument: $type),*) $(-> $result)? $body
             // SAFETY: the table is handed out only where the features were detected.

@@ -186,7 +186,9 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     if S::REGISTERS >= 32 {
         take_tiles!(rest, per_row, 8, |x, out| tile::<S, PARTS, MIN, SIGNED, 8>(simd, panel, offset, x, per_row, out));
     }
-    take_tiles!(rest, per_row, 4, |x, out| tile::<S, PARTS, MIN, SIGNED, 4>(simd, panel, offset, x, per_row, out));
+    if S::REGISTERS >= 16 {
+        take_tiles!(rest, per_row, 4, |x, out| tile::<S, PARTS, MIN, SIGNED, 4>(simd, panel, offset, x, per_row, out));
+    }
     take_tiles!(rest, per_row, 1, |x, out| tile::<S, PARTS, MIN, SIGNED, 1>(simd, panel, offset, x, per_row, out));
 }
 
@@ -271,7 +273,9 @@ fn floats<S: Simd, F: Float>(simd: S, panel: &[u8], x: &[f32], cols: usize, out:
     if S::REGISTERS >= 32 {
         take_tiles!(rest, cols, 8, |x, out| float_tile::<S, F, 8>(simd, panel, x, cols, out));
     }
-    take_tiles!(rest, cols, 2, |x, out| float_tile::<S, F, 2>(simd, panel, x, cols, out));
+    if S::REGISTERS >= 16 {
+        take_tiles!(rest, cols, 2, |x, out| float_tile::<S, F, 2>(simd, panel, x, cols, out));
+    }
     take_tiles!(rest, cols, 1, |x, out| float_tile::<S, F, 1>(simd, panel, x, cols, out));
 }
 

@@ -38,7 +38,7 @@ impl Simd for Scalar {
     type Ints = [i32; LANES];
     type Floats = [f32; LANES];
 
-    const REGISTERS: usize = 16;
+    const REGISTERS: usize = 1;
     const SIGNED_OFFSET: i32 = 0;
 
     fn load(self, bytes: &[u8; 64]) -> [u8; 64] {

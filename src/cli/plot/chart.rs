@@ -128,7 +128,8 @@ pub(super) fn draw<B: DrawingBackend>(
 ) -> Result<()> {
     let fail = |cause: &dyn std::fmt::Display| Error::unsupported("the plot", cause);
     // Registering it again changes nothing.
-    register_font(FONT, FontStyle::Normal, dejavu::sans::regular()).map_err(|_| fail(&"its font cannot be read"))?;
+    register_font(FONT, FontStyle::Normal, dejavu::sans_mono::regular())
+        .map_err(|_| fail(&"its font cannot be read"))?;
     let data = Data::new(comparison, text);
     let ranges = data.ranges().ok_or_else(|| fail(&"a perplexity is too large to be drawn"))?;
     chart(&backend.into_drawing_area(), canvas, &data, ranges).map_err(|e| fail(&e))

@@ -25,7 +25,7 @@ struct Scale {
 }
 
 /// The block of least error; `plain`, with its levels picked anew, if nothing is better.
-#[inline(always)]
+#[inline(never)] // Large, and a copy for each format would not be faster.
 pub(super) fn search<const N: usize>(grid: Grid, x: &[f32; N], plain: &Block<N>) -> Block<N> {
     Search { grid, x, weights: weights(grid, x, plain) }.run(plain).0
 }
