@@ -40,7 +40,7 @@ fn the_report_names_the_text_and_what_was_counted() {
     let file = write(folder.path(), "tale.txt", TEXT.as_bytes());
     let report = text(&["perplexity", "v7.pth", &file, "--skip", "3", "--limit", "40"]);
     let counted = format!("tale.txt: the first 40 of {} tokens, 3 skipped, 37 predictions", TEXT.len());
-    for part in [&counted, "cross-entropy", "perplexity", " ± ", "bits per byte", "ms per token, 128 at a time"] {
+    for part in [&counted, "cross-entropy", "perplexity", " ± ", "bits per byte", "ms per token, 256 at a time"] {
         assert!(report.contains(part), "{part}: {report}");
     }
 }

@@ -18,19 +18,11 @@ pub(super) fn vnni_kernels() -> Option<&'static Kernels> {
 }
 
 mod plain {
-    use super::{Avx2, Kernels, decode, dot4_in_registers};
-
-    pub static KERNELS: Kernels =
-        Kernels { isa: "avx2", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
-    compile!("avx2,fma,f16c", Avx2::<false>(()), dot4_in_registers);
+    compile!("avx2", "avx2,fma,f16c", super::Avx2::<false>(()), super::dot4_in_registers, super::decode);
 }
 
 mod vnni {
-    use super::{Avx2, Kernels, decode, dot4_in_registers};
-
-    pub static KERNELS: Kernels =
-        Kernels { isa: "avxvnni", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
-    compile!("avx2,fma,f16c,avxvnni", Avx2::<true>(()), dot4_in_registers);
+    compile!("avxvnni", "avx2,fma,f16c,avxvnni", super::Avx2::<true>(()), super::dot4_in_registers, super::decode);
 }
 
 // The newer instruction sets gain nothing here, and it is large.
@@ -59,6 +51,13 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
 
     const REGISTERS: usize = 16;
     const SIGNED_OFFSET: i32 = if VNNI { 128 } else { 0 };
+
+    #[inline(always)]
+    fn prefetch(self, numbers: &[f32]) {
+        for line in numbers.chunks(16) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+    }
 
     #[inline(always)]
     fn load(self, bytes: &[u8; 64]) -> [__m256i; 2] {

@@ -4,18 +4,20 @@
 use std::arch::x86_64::*;
 
 use super::Kernels;
-use super::avx2::decode;
 use super::simd::Simd;
-
-static KERNELS: Kernels =
-    Kernels { isa: "avx512", dot4, decode, wkv5, wkv7, exp, sigmoid, tanh, standardize, quantize, multiply };
 
 /// The kernels, if this processor can run them.
 pub(super) fn kernels() -> Option<&'static Kernels> {
     Avx512::new().map(|_| &KERNELS)
 }
 
-compile!("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512(()), super::avx2::dot4_in_registers);
+compile!(
+    "avx512",
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    Avx512(()),
+    super::avx2::dot4_in_registers,
+    super::avx2::decode
+);
 
 /// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy)]
@@ -44,6 +46,13 @@ impl Simd for Avx512 {
 
     const REGISTERS: usize = 32;
     const SIGNED_OFFSET: i32 = 128;
+
+    #[inline(always)]
+    fn prefetch(self, numbers: &[f32]) {
+        for line in numbers.chunks(16) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+    }
 
     #[inline(always)]
     fn load(self, bytes: &[u8; 64]) -> __m512i {
@@ -93,6 +102,15 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn dot_signed(self, sum: __m512i, weights: __m512i, x: i32) -> __m512i {
         self.dot(sum, weights, x)
+    }
+
+    /// One instruction on what is in memory, instead of three on its way through other registers.
+    #[inline(always)]
+    fn dot_pair(self, factors: [i16; 2], numbers: [i16; 2]) -> __m512i {
+        unsafe {
+            let factors = _mm512_set1_epi32(pair(factors));
+            _mm512_dpwssd_epi32(_mm512_setzero_si512(), factors, _mm512_set1_epi32(pair(numbers)))
+        }
     }
 
     #[inline(always)]
@@ -162,4 +180,9 @@ impl Simd for Avx512 {
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
+}
+
+#[inline(always)]
+fn pair([low, high]: [i16; 2]) -> i32 {
+    i32::from(high) << 16 | i32::from(low as u16)
 }

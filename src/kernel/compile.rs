@@ -1,33 +1,60 @@
 //! The portable kernels, compiled once for each instruction set.
 
-/// Defines the functions of a [`Kernels`](super::Kernels) table, compiled for some features of the processor. `$simd` is
+/// Defines a [`Kernels`](super::Kernels) table and its functions, compiled for some features of the processor. `$simd` is
 /// an expression for their `Simd`; its type proves the features, and so does whoever hands out the table.
 macro_rules! compile {
-    ($features:literal, $simd:expr, $dot4:path) => {
+    ($isa:literal, $features:literal, $simd:expr, $dot4:path, $decode:path) => {
+        pub(super) static KERNELS: crate::kernel::Kernels = crate::kernel::Kernels {
+            isa: $isa,
+            multiply,
+            quantize,
+            dot4,
+            decode: $decode,
+            exp,
+            sigmoid,
+            tanh,
+            lerp,
+            relu_squared,
+            normalize,
+            wkv4,
+            wkv5,
+            head7,
+        };
+
         use crate::kernel::activations::{Block, Input};
-        use crate::kernel::product::Scratch;
+        use crate::kernel::norm::NormPart;
+        use crate::kernel::product::{Panels, Scratch};
         use crate::kernel::simd::LANES;
-        use crate::kernel::wkv::{Head5, Head7};
+        use crate::kernel::wkv::{Head4, Head5, Parameters7, Token7};
         use crate::quant::Format;
 
         compile!(@ $features, dot4(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] { $dot4(rows, x) });
-        compile!(@ $features, wkv5(state: &mut [f32], head: Head5<'_>, out: &mut [f32]) {
-            crate::kernel::wkv::wkv5::<true>(state, head, out);
+        compile!(@ $features, wkv4(state: [&mut [f32]; 3], head: Head4<'_>, out: &mut [f32]) {
+            crate::kernel::wkv::wkv4::<true>(state, head, out);
         });
-        compile!(@ $features, wkv7(state: &mut [f32], head: Head7<'_>, out: &mut [f32]) {
-            crate::kernel::wkv::wkv7::<true>(state, head, out);
+        compile!(@ $features, wkv5(state: &mut [f32], head: Head5<'_>, out: &mut [f32]) {
+            crate::kernel::wkv::wkv5($simd, state, head, out);
+        });
+        compile!(@ $features, head7(state: &mut [f32], parameters: Parameters7<'_>, tokens: [Token7<'_>; 2], out: &mut [f32]) {
+            crate::kernel::wkv::head7::<true, _>($simd, state, parameters, tokens, out);
         });
         compile!(@ $features, exp(numbers: &mut [f32]) { crate::kernel::vecmath::exp::<true>(numbers); });
         compile!(@ $features, sigmoid(numbers: &mut [f32]) { crate::kernel::vecmath::sigmoid::<true>(numbers); });
         compile!(@ $features, tanh(numbers: &mut [f32]) { crate::kernel::vecmath::tanh::<true>(numbers); });
-        compile!(@ $features, standardize(row: &mut [f32], eps: f32) { crate::kernel::norm::standardize(row, eps); });
+        compile!(@ $features, lerp(x: [&[f32]; 3], out: &mut [f32]) { crate::kernel::vecmath::lerp(x, out); });
+        compile!(@ $features, relu_squared(numbers: &mut [f32]) {
+            crate::kernel::vecmath::relu_squared(numbers);
+        });
+        compile!(@ $features, normalize(row: &mut [f32], norm: NormPart<'_>) {
+            crate::kernel::norm::normalize(row, norm);
+        });
         compile!(@ $features, quantize(row: &[f32], out: &mut [Block]) {
             crate::kernel::activations::quantize(row, out);
         });
         compile!(@ $features, multiply(
-            format: Format, panel: &[u8], x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch
+            format: Format, panels: Panels<'_>, x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch
         ) {
-            crate::kernel::product::multiply($simd, format, panel, x, out, scratch);
+            crate::kernel::product::multiply($simd, format, panels, x, out, scratch);
         });
     };
     // One function.

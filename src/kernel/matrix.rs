@@ -2,15 +2,15 @@
 #![allow(unsafe_code, reason = "threads write different columns of one output")]
 
 use std::cell::RefCell;
-use std::marker::PhantomData;
+use std::ops::Range;
 
-use super::Kernels;
-use super::activations::{Block, Input};
-use super::product::{Line, Scratch, blocks_per_row};
+use super::activations::{ActivationRows, Activations, Input};
+use super::product::{Line, Panels, Scratch};
 use super::simd::LANES;
+use super::{Buffer, Kernels};
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
-use crate::pool::Pool;
+use crate::pool::{Disjoint, Pool};
 use crate::quant::{self, Format};
 
 /// A matrix `[rows, cols]`, whose product is asked for: each row makes one output.
@@ -62,11 +62,8 @@ impl Matrix {
         }
     }
 
-    /// `out[t] = self @ x[t]` for every row of activations: `x` is `[n, cols]`, the result `[n, rows]`.
-    ///
-    /// A number comes out the same whatever `n` and the number of threads are.
-    pub fn multiply(&self, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<f32> {
-        multiply_all([(self, x)], kernels, pool).into_iter().flatten().collect()
+    pub fn cols(&self) -> usize {
+        self.cols
     }
 
     /// Whether its kernels take activations in bytes.
@@ -74,21 +71,32 @@ impl Matrix {
         matches!(self.store, Store::Panels { .. }) && !self.format.is_float()
     }
 
-    /// The outputs of the 16 rows from `16 * panel` on, for each row of activations.
-    fn multiply_panel(&self, panel: usize, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
-        thread_local! {
-            static SCRATCH: RefCell<Scratch> = RefCell::default();
-        }
+    /// The outputs of the panels' rows for each row of activations: with `p` panels, `out[p * t + i]` is panel `i`'s part of
+    /// row `t`.
+    fn multiply_panels(&self, panels: Range<usize>, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
+        thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
         match &self.store {
             Store::Panels { lines, size } => SCRATCH.with_borrow_mut(|scratch| {
-                let bytes = &bytes_of(lines)[panel * size..(panel + 1) * size];
-                (kernels.multiply)(self.format, bytes, x, out, scratch);
+                let bytes = &bytes_of(lines)[panels.start * size..panels.end * size];
+                (kernels.multiply)(self.format, Panels { bytes, size: *size }, x, out, scratch);
             }),
-            Store::Rows(bytes) => self.multiply_rows(bytes, panel * LANES, x, kernels, out),
+            Store::Rows(bytes) => {
+                for (i, panel) in panels.clone().enumerate() {
+                    self.multiply_rows(bytes, panel * LANES, x, kernels, &mut out[i..], panels.len());
+                }
+            }
         }
     }
 
-    fn multiply_rows(&self, bytes: &[u8], first: usize, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
+    fn multiply_rows(
+        &self,
+        bytes: &[u8],
+        first: usize,
+        x: Input<'_>,
+        kernels: &Kernels,
+        out: &mut [[f32; LANES]],
+        stride: usize,
+    ) {
         let Input::Floats { data, cols } = x else { return };
         let size = bytes.len() / self.rows;
         let mut buffer = vec![0.0; 4 * cols];
@@ -98,106 +106,126 @@ impl Matrix {
             let rows = &bytes[(first + at) * size..(first + at + live) * size];
             (kernels.decode)(self.format, rows, &mut buffer[..live * cols]);
             let rows = [0, 1, 2, 3].map(|i| &buffer[i * cols..(i + 1) * cols]);
-            for (out, x) in out.iter_mut().zip(data.chunks_exact(cols)) {
+            for (out, x) in out.iter_mut().step_by(stride).zip(data.chunks_exact(cols)) {
                 out[at..at + 4].copy_from_slice(&(kernels.dot4)(rows, x));
             }
         }
     }
 }
 
-/// Several products at once, each of a matrix `[rows, cols]` and activations `[n, cols]`: `[n, rows]`. One handing out of
-/// work, and one wait, for all of them.
+/// Several products at once, each of a matrix `[rows, cols]` and activations `[n, cols]`: `out[t] = matrix @ x[t]`, `[n, rows]`.
+/// One handing out of work, and one wait, for all of them.
+///
+/// A number comes out the same whatever `n` and the number of threads are.
 pub(crate) fn multiply_all<const N: usize>(
-    products: [(&Matrix, &[f32]); N],
+    products: [(&Matrix, &Activations); N],
     kernels: &Kernels,
     pool: &Pool,
-) -> [Vec<f32>; N] {
+) -> [Buffer<f32>; N] {
+    let mut outs = products.map(|(matrix, x)| Buffer::new(x.len() * matrix.rows));
+    let mut rest = outs.iter_mut();
+    let products = products.map(|(matrix, x)| {
+        let out = rest.next().map_or(&mut [][..], |out| &mut out[..]);
+        Product { matrix, x: x.input(matrix), out: Output::Store(Disjoint::new(out)) }
+    });
+    run_all(&products, kernels, pool);
+    outs
+}
+
+/// `out[t] += matrix @ x[t]`
+pub(crate) fn multiply_add(matrix: &Matrix, x: &Activations, out: &mut [f32], kernels: &Kernels, pool: &Pool) {
+    run_all(&[Product { matrix, x: x.input(matrix), out: Output::Add(Disjoint::new(out)) }], kernels, pool);
+}
+
+/// The activations `max(matrix @ x[t], 0)^2`, as the matrix `next` takes them.
+pub(crate) fn multiply_relu_squared(
+    matrix: &Matrix,
+    x: &Activations,
+    next: &Matrix,
+    kernels: &Kernels,
+    pool: &Pool,
+) -> Activations {
+    let mut activations = Activations::new(x.len(), &[next]);
+    let out = Output::ReluSquared(activations.rows());
+    run_all(&[Product { matrix, x: x.input(matrix), out }], kernels, pool);
+    activations
+}
+
+/// A product to be computed, its panels by several threads.
+struct Product<'a> {
+    matrix: &'a Matrix,
+    x: Input<'a>,
+    out: Output<'a>,
+}
+
+/// What becomes of a product.
+enum Output<'a> {
+    Store(Disjoint<'a, f32>),
+    Add(Disjoint<'a, f32>),
+    ReluSquared(ActivationRows<'a>),
+}
+
+/// Panels that are multiplied together: their columns are whole blocks of the next product's activations.
+const TOGETHER: usize = 4;
+
+fn run_all(products: &[Product<'_>], kernels: &Kernels, pool: &Pool) {
+    /// Parts of a product for each thread: when all are taken, the last to finish is not far behind.
+    const PARTS: usize = 8;
     /// Bytes of weights, times rows of activations, below which handing out costs more than it saves.
     const LEAST: usize = 1 << 15;
-    let blocks = products
-        .map(|(matrix, x)| if matrix.takes_blocks() { quantized(matrix.cols, x, kernels, pool) } else { Vec::new() });
-    let mut outs = products.map(|(matrix, x)| vec![0.0; x.len() / matrix.cols.max(1) * matrix.rows]);
     let mut parts = Vec::new();
     let mut work = 0;
-    for (((matrix, x), blocks), out) in products.iter().zip(&blocks).zip(&mut outs) {
-        let input = match matrix.takes_blocks() {
-            true => Input::Blocks { data: blocks, per_row: blocks_per_row(matrix.cols) },
-            false => Input::Floats { data: x, cols: matrix.cols },
-        };
-        if out.is_empty() {
-            continue;
-        }
-        let panels = matrix.rows.div_ceil(LANES);
-        let step = panels.div_ceil(4 * pool.threads());
-        let columns = Columns::new(out, matrix.rows);
-        work += matrix.size() * input.len();
-        for first in (0..panels).step_by(step) {
-            parts.push((*matrix, input, columns, first..(first + step).min(panels)));
+    for product in products.iter().filter(|product| product.matrix.rows > 0) {
+        let strips = product.matrix.rows.div_ceil(LANES * TOGETHER);
+        let step = strips.div_ceil(PARTS * pool.threads());
+        work += product.matrix.size() * product.x.len();
+        for first in (0..strips).step_by(step) {
+            parts.push((product, first..(first + step).min(strips)));
         }
     }
     let run = |index: usize| {
-        let (matrix, input, columns, panels) = &parts[index];
-        let mut out = vec![[0.0; LANES]; input.len()];
-        for panel in panels.clone() {
-            matrix.multiply_panel(panel, *input, kernels, &mut out);
+        let (product, strips) = &parts[index];
+        let panels = product.matrix.rows.div_ceil(LANES);
+        let mut out = Buffer::new(TOGETHER * LANES * product.x.len());
+        for strip in strips.clone() {
+            let panels = TOGETHER * strip..(TOGETHER * (strip + 1)).min(panels);
+            let out = &mut out[..panels.len() * LANES * product.x.len()];
+            product.matrix.multiply_panels(panels.clone(), product.x, kernels, out.as_chunks_mut().0);
             // SAFETY: no other part has these panels, so nobody else writes these columns.
-            unsafe { columns.write(panel * LANES, &out) };
+            unsafe { product.write(panels.start * LANES, out, kernels) };
         }
     };
     match work {
         0..LEAST => (0..parts.len()).for_each(run),
         _ => pool.run(parts.len(), &run),
     }
-    outs
 }
 
-/// Rows of activations in bytes.
-fn quantized(cols: usize, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<Block> {
-    /// Rows that a task takes.
-    const TASK: usize = 8;
-    let per_row = blocks_per_row(cols);
-    let n = x.len() / cols;
-    let mut blocks = vec![Block::default(); n * per_row];
-    let mut tasks: Vec<_> = x.chunks(TASK * cols).zip(blocks.chunks_mut(TASK * per_row)).collect();
-    pool.run_each(&mut tasks, |(x, blocks)| {
-        for (x, blocks) in x.chunks_exact(cols).zip(blocks.chunks_exact_mut(per_row)) {
-            (kernels.quantize)(x, blocks);
-        }
-    });
-    drop(tasks);
-    blocks
-}
-
-/// `[n, width]`, of which each thread writes its own columns.
-#[derive(Clone, Copy)]
-struct Columns<'a> {
-    data: *mut f32,
-    len: usize,
-    width: usize,
-    borrowed: PhantomData<&'a mut [f32]>,
-}
-
-// SAFETY: it only gives access through an unsafe function, whose callers promise to stay apart from each other.
-unsafe impl Send for Columns<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for Columns<'_> {}
-
-impl<'a> Columns<'a> {
-    fn new(data: &'a mut [f32], width: usize) -> Self {
-        Self { data: data.as_mut_ptr(), len: data.len(), width, borrowed: PhantomData }
-    }
-
-    /// Writes the columns from `first` on: `rows[t]` to row `t`, as far as it has columns.
+impl Product<'_> {
+    /// Writes the columns from `first` on, as many as there are in every row of `rows`, as far as the output has columns.
     ///
     /// # Safety
     /// Nobody else writes or reads these columns meanwhile.
-    unsafe fn write(self, first: usize, rows: &[[f32; LANES]]) {
-        let live = LANES.min(self.width - first);
-        for (t, row) in rows.iter().enumerate() {
-            let at = t * self.width + first;
-            assert!(at + live <= self.len);
-            // SAFETY: inside the slice, as just asserted, and no other thread's.
-            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), self.data.add(at), live) };
+    unsafe fn write(&self, first: usize, rows: &mut [f32], kernels: &Kernels) {
+        let width = self.matrix.rows;
+        let columns = rows.len() / self.x.len();
+        let live = columns.min(width - first);
+        if let Output::ReluSquared(_) = self.out {
+            (kernels.relu_squared)(rows);
+        }
+        for (t, row) in rows.chunks_exact(columns).enumerate() {
+            let row = &row[..live];
+            let at = t * width + first..t * width + first + live;
+            match &self.out {
+                // SAFETY: as promised.
+                Output::Store(out) => unsafe { out.part(at) }.copy_from_slice(row),
+                Output::Add(out) => {
+                    // SAFETY: as promised.
+                    unsafe { out.part(at) }.iter_mut().zip(row).for_each(|(out, x)| *out += x);
+                }
+                // SAFETY: as promised, and strips begin with whole blocks.
+                Output::ReluSquared(out) => unsafe { out.write(t, first, row, kernels) },
+            }
         }
     }
 }
@@ -267,16 +295,4 @@ fn copied(bytes: &[u8], pool: &Pool) -> Vec<u8> {
     let mut out = vec![0; bytes.len()];
     pool.for_each(out.chunks_mut(TASK).zip(bytes.chunks(TASK)).collect(), |(out, bytes)| out.copy_from_slice(bytes));
     out
-}
-
-/// Divides the columns of `[n, width]` into blocks that can be written independently: for each block, its part of
-/// each row.
-pub(crate) fn column_blocks(out: &mut [f32], width: usize, block: usize) -> Vec<Vec<&mut [f32]>> {
-    let mut blocks: Vec<Vec<&mut [f32]>> = (0..width.div_ceil(block)).map(|_| Vec::new()).collect();
-    for row in out.chunks_exact_mut(width) {
-        for (block, columns) in blocks.iter_mut().zip(row.chunks_mut(block)) {
-            block.push(columns);
-        }
-    }
-    blocks
 }

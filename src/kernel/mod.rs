@@ -8,6 +8,7 @@ mod compile;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod buffer;
 mod layouts;
 mod matrix;
 mod norm;
@@ -21,22 +22,25 @@ use crate::error::{Error, Result};
 use crate::quant::Format;
 
 use activations::{Block, Input};
-use product::Scratch;
+use norm::NormPart;
+use product::{Panels, Scratch};
 use simd::LANES;
 
-pub(crate) use matrix::{Matrix, Table, column_blocks, multiply_all};
-pub(crate) use norm::{Norm, l2_normalize};
-pub(crate) use wkv::{Head5, Head7, LARGEST_HEAD, wkv4};
+pub(crate) use activations::Activations;
+pub(crate) use buffer::{Buffer, trim_buffers};
+pub(crate) use matrix::{Matrix, Table, multiply_add, multiply_all, multiply_relu_squared};
+pub(crate) use norm::Norm;
+pub(crate) use wkv::{Head4, Head5, LARGEST_HEAD, Parameters7, Token7};
 
-/// Format, panel, activations, outputs of each row of activations, room to unpack the panel.
-type Multiply = fn(Format, &[u8], Input<'_>, &mut [[f32; LANES]], &mut Scratch);
+/// Format, panels, activations, outputs of each row of activations and panel, room to unpack the panels.
+type Multiply = fn(Format, Panels<'_>, Input<'_>, &mut [[f32; LANES]], &mut Scratch);
 
 /// One instruction set's kernels.
 #[derive(Debug)]
 pub(crate) struct Kernels {
     /// Its name in `VOLARY_ISA`.
     pub isa: &'static str,
-    /// One panel of a matrix times rows of activations.
+    /// Some panels of a matrix times rows of activations.
     multiply: Multiply,
     /// One row of activations in bytes.
     quantize: fn(&[f32], &mut [Block]),
@@ -48,12 +52,18 @@ pub(crate) struct Kernels {
     pub exp: fn(&mut [f32]),
     pub sigmoid: fn(&mut [f32]),
     pub tanh: fn(&mut [f32]),
-    /// Subtracts the mean and divides by the standard deviation, with an epsilon added to the variance.
-    standardize: fn(&mut [f32], f32),
+    /// `x + (previous - x) * mix` of `[x, previous, mix]`.
+    pub lerp: fn([&[f32]; 3], &mut [f32]),
+    /// `max(x, 0)^2`
+    relu_squared: fn(&mut [f32]),
+    /// A layer norm.
+    normalize: fn(&mut [f32], NormPart<'_>),
+    /// One token of some channels of RWKV-4: the state's three parts, inputs, output.
+    pub wkv4: fn([&mut [f32]; 3], Head4<'_>, &mut [f32]),
     /// One token of one RWKV-5 or 6 head: state `[head_size, head_size]`, inputs, output `[head_size]`.
     pub wkv5: fn(&mut [f32], Head5<'_>, &mut [f32]),
-    /// The same for RWKV-7.
-    pub wkv7: fn(&mut [f32], Head7<'_>, &mut [f32]),
+    /// The same for RWKV-7, with what comes before and after it in the head: parameters, this token and the next.
+    pub head7: fn(&mut [f32], Parameters7<'_>, [Token7<'_>; 2], &mut [f32]),
 }
 
 /// The best kernels that this processor can run and `limit` (the value of `VOLARY_ISA`) allows.

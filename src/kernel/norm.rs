@@ -13,38 +13,47 @@ pub(crate) struct Norm {
 impl Norm {
     /// Normalizes one row in place: `(x - mean) / sqrt(variance + eps) * weight + bias`.
     pub fn apply(&self, row: &mut [f32], kernels: &Kernels) {
-        (kernels.standardize)(row, self.eps);
-        self.scale(row, 0);
+        (kernels.normalize)(row, self.part(0, row.len()));
     }
 
     /// The same for one head of a row alone, whose first channel is `first` (`ln_x`).
     pub fn apply_to_head(&self, head: &mut [f32], first: usize, kernels: &Kernels) {
-        (kernels.standardize)(head, self.eps);
-        self.scale(head, first);
+        (kernels.normalize)(head, self.part(first, head.len()));
     }
 
-    fn scale(&self, row: &mut [f32], first: usize) {
-        for ((x, w), b) in row.iter_mut().zip(&self.weight[first..]).zip(&self.bias[first..]) {
-            *x = *x * w + b;
-        }
+    /// Some channels' parameters.
+    pub fn part(&self, first: usize, len: usize) -> NormPart<'_> {
+        NormPart { weight: &self.weight[first..][..len], bias: &self.bias[first..][..len], eps: self.eps }
     }
 }
 
+/// A norm's parameters for some channels.
+#[derive(Clone, Copy)]
+pub(crate) struct NormPart<'a> {
+    pub weight: &'a [f32],
+    pub bias: &'a [f32],
+    pub eps: f32,
+}
+
 /// Divides one head by its length, as `torch.nn.functional.normalize` does.
-pub(crate) fn l2_normalize(head: &mut [f32]) {
+#[inline(always)]
+pub(super) fn l2_normalize(head: &mut [f32]) {
     const SMALLEST: f64 = 1e-12;
     let squares = sum(head, |x| x * x);
     let inverse = 1.0 / squares.sqrt().max(SMALLEST);
     head.iter_mut().for_each(|x| *x = (f64::from(*x) * inverse) as f32);
 }
 
+/// `(x - mean) / sqrt(variance + eps) * weight + bias`
 #[inline(always)]
-pub(super) fn standardize(row: &mut [f32], eps: f32) {
+pub(super) fn normalize(row: &mut [f32], norm: NormPart<'_>) {
     let n = row.len() as f64;
     let mean = sum(row, |x| x) / n;
     let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
-    let inverse = 1.0 / (variance + f64::from(eps)).sqrt();
-    row.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * inverse) as f32);
+    let inverse = 1.0 / (variance + f64::from(norm.eps)).sqrt();
+    for ((x, weight), bias) in row.iter_mut().zip(norm.weight).zip(norm.bias) {
+        *x = ((f64::from(*x) - mean) * inverse) as f32 * weight + bias;
+    }
 }
 
 /// Sixteen sums at once, which need not wait for each other.

@@ -1,18 +1,25 @@
-//! Products of a panel, 16 rows of a matrix, with rows of activations: the algorithm once, for all formats and
+//! Products of panels, 16 rows of a matrix each, with rows of activations: the algorithm once, for all formats and
 //! instruction sets.
 //!
 //! An output is summed over its row's blocks in order, with the same operations for any number of activation rows, so it
 //! comes out the same to the bit whether tokens are read one by one or together.
 
+use std::ops::Range;
+
 use super::activations::{Block, Input};
-use super::layouts::{self, BLOCK, Layout, Levels};
+use super::layouts::{self, Layout, Levels};
 use super::simd::{LANES, Simd, part};
 use crate::quant::Format;
 
-/// A panel taken apart, to be used for many rows of activations.
+/// Blocks of a row that are taken out of panels at a time: as many as stay in the nearest cache while they are used. A
+/// multiple of a super-block's.
+const STEP: usize = 16;
+
+/// Panels taken apart, to be used for many rows of activations.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    groups: Vec<Line>,
+    panels: usize,
+    groups: Vec<[Line; 8]>,
     /// For each block or half of one the scales of 16 rows, and their minima.
     scales: Vec<[f32; LANES]>,
     mins: Vec<[f32; LANES]>,
@@ -23,58 +30,110 @@ pub(crate) struct Scratch {
 #[repr(align(64))]
 pub(crate) struct Line(pub [u8; 64]);
 
-/// `out[t]` = the panel times row `t` of the activations.
+/// Several panels, each of `size` bytes, times rows of activations: with `p` panels, `out[p * t + i]` is the part of panel
+/// `i` in the output of row `t`.
 #[inline(always)]
 pub(super) fn multiply<S: Simd>(
     simd: S,
     format: Format,
-    panel: &[u8],
+    panels: Panels<'_>,
     x: Input<'_>,
     out: &mut [[f32; LANES]],
     scratch: &mut Scratch,
 ) {
     match x {
         Input::Floats { data, cols } => match format {
-            Format::F32 => floats::<S, F32>(simd, panel, data, cols, out),
-            Format::F16 => floats::<S, F16>(simd, panel, data, cols, out),
-            _ => floats::<S, BF16>(simd, panel, data, cols, out),
+            Format::F32 => floats::<S, F32>(simd, panels, data, cols, out),
+            Format::F16 => floats::<S, F16>(simd, panels, data, cols, out),
+            _ => floats::<S, BF16>(simd, panels, data, cols, out),
         },
         Input::Blocks { data, per_row } => match format {
-            Format::Q4_0 => blocks::<S, layouts::Q4_0>(simd, panel, data, per_row, out, scratch),
-            Format::Q4_1 => blocks::<S, layouts::Q4_1>(simd, panel, data, per_row, out, scratch),
-            Format::Q5_0 => blocks::<S, layouts::Q5_0>(simd, panel, data, per_row, out, scratch),
-            Format::Q5_1 => blocks::<S, layouts::Q5_1>(simd, panel, data, per_row, out, scratch),
-            Format::Q8_0 => blocks::<S, layouts::Q8_0>(simd, panel, data, per_row, out, scratch),
-            Format::IQ4_NL => blocks::<S, layouts::Iq4Nl>(simd, panel, data, per_row, out, scratch),
-            Format::Q2_K => blocks::<S, layouts::Q2K>(simd, panel, data, per_row, out, scratch),
-            Format::Q3_K => blocks::<S, layouts::Q3K>(simd, panel, data, per_row, out, scratch),
-            Format::Q4_K => blocks::<S, layouts::Q4K>(simd, panel, data, per_row, out, scratch),
-            Format::Q5_K => blocks::<S, layouts::Q5K>(simd, panel, data, per_row, out, scratch),
-            _ => blocks::<S, layouts::Q6K>(simd, panel, data, per_row, out, scratch),
+            Format::Q4_0 => blocks::<S, layouts::Q4_0>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_1 => blocks::<S, layouts::Q4_1>(simd, panels, data, per_row, out, scratch),
+            Format::Q5_0 => blocks::<S, layouts::Q5_0>(simd, panels, data, per_row, out, scratch),
+            Format::Q5_1 => blocks::<S, layouts::Q5_1>(simd, panels, data, per_row, out, scratch),
+            Format::Q8_0 => blocks::<S, layouts::Q8_0>(simd, panels, data, per_row, out, scratch),
+            Format::IQ4_NL => blocks::<S, layouts::Iq4Nl>(simd, panels, data, per_row, out, scratch),
+            Format::Q2_K => blocks::<S, layouts::Q2K>(simd, panels, data, per_row, out, scratch),
+            Format::Q3_K => blocks::<S, layouts::Q3K>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_K => blocks::<S, layouts::Q4K>(simd, panels, data, per_row, out, scratch),
+            Format::Q5_K => blocks::<S, layouts::Q5K>(simd, panels, data, per_row, out, scratch),
+            _ => blocks::<S, layouts::Q6K>(simd, panels, data, per_row, out, scratch),
         },
+    }
+}
+
+/// Panels of one matrix that lie one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a> {
+    pub bytes: &'a [u8],
+    /// Bytes of each.
+    pub size: usize,
+}
+
+impl<'a> Panels<'a> {
+    pub fn len(self) -> usize {
+        self.bytes.len() / self.size
+    }
+
+    fn iter(self) -> std::slice::ChunksExact<'a, u8> {
+        self.bytes.chunks_exact(self.size)
     }
 }
 
 #[inline(always)]
 fn blocks<S: Simd, L: Layout>(
     simd: S,
-    panel: &[u8],
+    panels: Panels<'_>,
     x: &[Block],
     per_row: usize,
     out: &mut [[f32; LANES]],
     scratch: &mut Scratch,
 ) {
-    if let [out] = out {
-        return one_row::<S, L>(simd, panel, x, out);
+    if x.len() == per_row {
+        for (panel, out) in panels.iter().zip(out) {
+            one_row::<S, L>(simd, panel, x, out);
+        }
+        return;
     }
-    unpack::<S, L>(simd, panel, per_row, scratch);
     let offset = if L::SIGNED { S::SIGNED_OFFSET } else { L::OFFSET };
-    match (L::PARTS, L::MIN, L::SIGNED) {
-        (1, false, false) => tiles::<S, 1, false, false>(simd, scratch, offset, x, per_row, out),
-        (1, true, false) => tiles::<S, 1, true, false>(simd, scratch, offset, x, per_row, out),
-        (1, _, true) => tiles::<S, 1, false, true>(simd, scratch, offset, x, per_row, out),
-        (_, false, _) => tiles::<S, 2, false, false>(simd, scratch, offset, x, per_row, out),
-        (_, true, _) => tiles::<S, 2, true, false>(simd, scratch, offset, x, per_row, out),
+    let stride = panels.len();
+    let pairs = panels.bytes.chunks(2 * panels.size).zip((0..stride).step_by(2));
+    let steps = |pair| (0..per_row).step_by(STEP).map(move |first| (pair, first..(first + STEP).min(per_row)));
+    for ((bytes, first), columns) in pairs.flat_map(steps) {
+        unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch);
+        let x = Blocks { data: x, per_row, columns };
+        let out = &mut out[first..];
+        match (L::PARTS, L::MIN, L::SIGNED) {
+            (1, false, false) => tiles::<S, 1, false, false>(simd, scratch, offset, &x, stride, out),
+            (1, true, false) => tiles::<S, 1, true, false>(simd, scratch, offset, &x, stride, out),
+            (1, _, true) => tiles::<S, 1, false, true>(simd, scratch, offset, &x, stride, out),
+            (_, false, _) => tiles::<S, 2, false, false>(simd, scratch, offset, &x, stride, out),
+            (_, true, _) => tiles::<S, 2, true, false>(simd, scratch, offset, &x, stride, out),
+        }
+    }
+}
+
+/// Some columns of rows of activations, in blocks.
+struct Blocks<'a> {
+    data: &'a [Block],
+    per_row: usize,
+    columns: Range<usize>,
+}
+
+impl<'a> Blocks<'a> {
+    fn len(&self) -> usize {
+        self.data.len() / self.per_row
+    }
+
+    /// `N` rows from `first` on.
+    #[inline(always)]
+    fn rows<const N: usize>(&self, first: usize) -> [&'a [Block]; N] {
+        let mut rows = [self.data; N];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = &self.data[(first + i) * self.per_row..][self.columns.clone()];
+        }
+        rows
     }
 }
 
@@ -87,14 +146,13 @@ fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f3
         for (index, x) in x.iter().enumerate() {
             let Levels { groups, scale, min } = L::block(simd, unit, index);
             for p in 0..L::PARTS {
-                let (x_sum, x_total) = part_sums(x, L::PARTS, p);
-                let mut dot = simd.ints(-offset * x_sum);
+                let mut dot = first_dot(simd, offset, x, L::PARTS, p);
                 for (weights, x) in part_of(&groups, L::PARTS, p).iter().zip(part_of(&x.quads, L::PARTS, p)) {
                     dot = multiply_group::<S>(simd, L::SIGNED, dot, *weights, *x);
                 }
                 sum = add_part(simd, scale[p], dot, x.scale, sum);
                 if L::MIN {
-                    sum = simd.mul_add(min[p], simd.splat(x_total), sum);
+                    sum = simd.mul_add(min[p], simd.splat(total(x, L::PARTS, p)), sum);
                 }
             }
         }
@@ -102,19 +160,30 @@ fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f3
     simd.store_floats(sum, out);
 }
 
+/// What makes up for the levels' offset in the sum of one part of a block.
+#[inline(always)]
+fn first_dot<S: Simd>(simd: S, offset: i32, x: &Block, parts: usize, p: usize) -> S::Ints {
+    let factor = -offset as i16;
+    match (parts, p) {
+        (1, _) => simd.dot_pair([factor, factor], x.sums),
+        (_, 0) => simd.dot_pair([factor, 0], x.sums),
+        _ => simd.dot_pair([0, factor], x.sums),
+    }
+}
+
+/// The activations' sum over the whole block or over one half, times their scale.
+#[inline(always)]
+fn total(x: &Block, parts: usize, p: usize) -> f32 {
+    match parts {
+        1 => x.totals[0] + x.totals[1],
+        _ => x.totals[p],
+    }
+}
+
 /// What belongs to part `p` of `parts` of a block's eight groups.
 #[inline(always)]
 fn part_of<T>(groups: &[T; 8], parts: usize, p: usize) -> &[T] {
     &groups[8 / parts * p..8 / parts * (p + 1)]
-}
-
-/// The activations' sum over the whole block or over one half: of the bytes, and times their scale.
-#[inline(always)]
-fn part_sums(x: &Block, parts: usize, p: usize) -> (i32, f32) {
-    match parts {
-        1 => (i32::from(x.sums[0]) + i32::from(x.sums[1]), x.totals[0] + x.totals[1]),
-        _ => (i32::from(x.sums[p]), x.totals[p]),
-    }
 }
 
 #[inline(always)]
@@ -127,107 +196,163 @@ fn add_part<S: Simd>(simd: S, scale: S::Floats, dot: S::Ints, x_scale: f32, sum:
     simd.mul_add(scale, simd.mul(simd.to_floats(dot), simd.splat(x_scale)), sum)
 }
 
+/// Takes some columns of panels apart.
 #[inline(always)]
-fn unpack<S: Simd, L: Layout>(simd: S, panel: &[u8], n_blocks: usize, scratch: &mut Scratch) {
-    scratch.groups.resize(8 * n_blocks, Line([0; 64]));
-    scratch.scales.resize(L::PARTS * n_blocks, [0.0; LANES]);
-    scratch.mins.resize(if L::MIN { L::PARTS * n_blocks } else { 0 }, [0.0; LANES]);
-    let units = panel.chunks_exact(L::BYTES).zip(scratch.groups.chunks_exact_mut(8 * L::BLOCKS));
-    for (u, (unit, groups)) in units.enumerate() {
-        for (index, groups) in groups.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let block = L::block(simd, unit, index);
-            for (group, out) in block.groups.iter().zip(groups.iter_mut()) {
-                simd.store(*group, &mut out.0);
-            }
-            let b = u * L::BLOCKS + index;
-            for p in 0..L::PARTS {
-                simd.store_floats(block.scale[p], &mut scratch.scales[L::PARTS * b + p]);
-                if L::MIN {
-                    simd.store_floats(block.min[p], &mut scratch.mins[L::PARTS * b + p]);
+fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
+    let Scratch { panels: count, groups, scales, mins } = scratch;
+    *count = panels.len();
+    let n_blocks = columns.len() * panels.len();
+    groups.resize(n_blocks, [Line([0; 64]); 8]);
+    scales.resize(L::PARTS * n_blocks, [0.0; LANES]);
+    mins.resize(if L::MIN { L::PARTS * n_blocks } else { 0 }, [0.0; LANES]);
+    let units = columns.start / L::BLOCKS..columns.end / L::BLOCKS;
+    let mut b = 0;
+    for panel in panels.iter() {
+        for unit in panel[units.start * L::BYTES..units.end * L::BYTES].chunks_exact(L::BYTES) {
+            for index in 0..L::BLOCKS {
+                let block = L::block(simd, unit, index);
+                for (group, out) in block.groups.iter().zip(&mut groups[b]) {
+                    simd.store(*group, &mut out.0);
                 }
+                for part in 0..L::PARTS {
+                    simd.store_floats(block.scale[part], &mut scales[L::PARTS * b + part]);
+                    if L::MIN {
+                        simd.store_floats(block.min[part], &mut mins[L::PARTS * b + part]);
+                    }
+                }
+                b += 1;
             }
         }
     }
 }
 
-/// Hands `$n` rows of activations, each `$width` long, and their outputs to `$tile`, as long as there are so many.
-macro_rules! take_tiles {
-    ($rest:ident, $width:expr, $n:literal, |$x:ident, $out:ident| $tile:expr) => {
-        while $rest.1.len() >= $n {
-            let ($x, others) = $rest.0.split_at($n * $width);
-            let ($out, outs) = $rest.1.split_at_mut($n);
-            $tile;
-            $rest = (others, outs);
-        }
-    };
-}
-
-/// `N` rows that lie one after the other.
-#[inline(always)]
-fn rows_of<T, const N: usize>(x: &[T], width: usize) -> [&[T]; N] {
-    let mut rows = [x; N];
-    for (i, row) in rows.iter_mut().enumerate() {
-        *row = &x[i * width..(i + 1) * width];
-    }
-    rows
-}
-
-/// Many rows of activations, as many at a time as there are registers for.
+/// Many rows of activations, as many at a time, and as many panels, as there are registers for.
 #[inline(always)]
 fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     simd: S,
-    panel: &Scratch,
+    scratch: &Scratch,
     offset: i32,
-    x: &[Block],
-    per_row: usize,
+    x: &Blocks<'_>,
+    stride: usize,
     out: &mut [[f32; LANES]],
 ) {
-    let mut rest = (x, out);
-    if S::REGISTERS >= 32 {
-        take_tiles!(rest, per_row, 8, |x, out| tile::<S, PARTS, MIN, SIGNED, 8>(simd, panel, offset, x, per_row, out));
+    let n = x.len();
+    let mut row = 0;
+    if S::REGISTERS >= 32 && scratch.panels == 2 {
+        while row + 4 <= n {
+            tile::<S, PARTS, MIN, SIGNED, 2, 4>(simd, scratch, 0, offset, x, row, stride, &mut out[stride * row..]);
+            row += 4;
+        }
     }
-    if S::REGISTERS >= 16 {
-        take_tiles!(rest, per_row, 4, |x, out| tile::<S, PARTS, MIN, SIGNED, 4>(simd, panel, offset, x, per_row, out));
+    for panel in 0..scratch.panels {
+        let mut row = row;
+        if S::REGISTERS >= 16 {
+            while row + 4 <= n {
+                tile::<S, PARTS, MIN, SIGNED, 1, 4>(
+                    simd,
+                    scratch,
+                    panel,
+                    offset,
+                    x,
+                    row,
+                    stride,
+                    &mut out[stride * row + panel..],
+                );
+                row += 4;
+            }
+        }
+        while row < n {
+            tile::<S, PARTS, MIN, SIGNED, 1, 1>(
+                simd,
+                scratch,
+                panel,
+                offset,
+                x,
+                row,
+                stride,
+                &mut out[stride * row + panel..],
+            );
+            row += 1;
+        }
     }
-    take_tiles!(rest, per_row, 1, |x, out| tile::<S, PARTS, MIN, SIGNED, 1>(simd, panel, offset, x, per_row, out));
 }
 
+/// `P` panels from `panel` on, times `N` rows from `row` on. `out` begins with the first of them; `stride` is from row to
+/// row. What earlier columns gave is in it.
+#[allow(clippy::needless_range_loop, reason = "indices of several arrays at once")]
+#[allow(clippy::too_many_arguments, reason = "inlined in the loop above")]
 #[inline(always)]
-fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const N: usize>(
+fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const P: usize, const N: usize>(
     simd: S,
-    panel: &Scratch,
+    scratch: &Scratch,
+    panel: usize,
     offset: i32,
-    x: &[Block],
-    per_row: usize,
+    x: &Blocks<'_>,
+    row: usize,
+    stride: usize,
     out: &mut [[f32; LANES]],
 ) {
-    let rows = rows_of::<_, N>(x, per_row);
-    let mut sums = [simd.splat(0.0); N];
-    for (b, groups) in panel.groups.as_chunks::<8>().0.iter().enumerate().take(per_row) {
-        for p in 0..PARTS {
-            let mut dots = [simd.ints(0); N];
-            for (dot, row) in dots.iter_mut().zip(&rows) {
-                *dot = simd.ints(-offset * part_sums(&row[b], PARTS, p).0);
+    let n_blocks = x.columns.len();
+    let rows = x.rows::<N>(row);
+    let groups: [_; P] = rows_of(&scratch.groups, panel, n_blocks);
+    let scales: [_; P] = rows_of(&scratch.scales, panel, PARTS * n_blocks);
+    let mins: [_; P] = if MIN { rows_of(&scratch.mins, panel, PARTS * n_blocks) } else { [&[][..]; P] };
+    let mut sums = [[simd.splat(0.0); N]; P];
+    if x.columns.start > 0 {
+        for p in 0..P {
+            for t in 0..N {
+                sums[p][t] = simd.floats(&out[stride * t + p]);
             }
-            for (weights, g) in part_of(groups, PARTS, p).iter().zip(8 / PARTS * p..) {
-                let weights = simd.load(&weights.0);
-                for (dot, row) in dots.iter_mut().zip(&rows) {
-                    *dot = multiply_group::<S>(simd, SIGNED, *dot, weights, row[b].quads[g]);
+        }
+    }
+    for b in 0..n_blocks {
+        for part in 0..PARTS {
+            let mut dots = [[simd.ints(0); N]; P];
+            for t in 0..N {
+                let first = first_dot(simd, offset, &rows[t][b], PARTS, part);
+                for dots in &mut dots {
+                    dots[t] = first;
                 }
             }
-            let scale = simd.floats(&panel.scales[PARTS * b + p]);
-            for ((sum, dot), row) in sums.iter_mut().zip(dots).zip(&rows) {
-                *sum = add_part(simd, scale, dot, row[b].scale, *sum);
-                if MIN {
-                    let total = part_sums(&row[b], PARTS, p).1;
-                    *sum = simd.mul_add(simd.floats(&panel.mins[PARTS * b + p]), simd.splat(total), *sum);
+            for g in 8 / PARTS * part..8 / PARTS * (part + 1) {
+                let mut weights = [simd.load(&groups[0][b][g].0); P];
+                for p in 1..P {
+                    weights[p] = simd.load(&groups[p][b][g].0);
+                }
+                for t in 0..N {
+                    let x = rows[t][b].quads[g];
+                    for p in 0..P {
+                        dots[p][t] = multiply_group::<S>(simd, SIGNED, dots[p][t], weights[p], x);
+                    }
+                }
+            }
+            for p in 0..P {
+                let scale = simd.floats(&scales[p][PARTS * b + part]);
+                for t in 0..N {
+                    sums[p][t] = add_part(simd, scale, dots[p][t], rows[t][b].scale, sums[p][t]);
+                    if MIN {
+                        let min = simd.floats(&mins[p][PARTS * b + part]);
+                        sums[p][t] = simd.mul_add(min, simd.splat(total(&rows[t][b], PARTS, part)), sums[p][t]);
+                    }
                 }
             }
         }
     }
-    for (sum, out) in sums.into_iter().zip(out) {
-        simd.store_floats(sum, out);
+    for t in 0..N {
+        for p in 0..P {
+            simd.store_floats(sums[p][t], &mut out[stride * t + p]);
+        }
     }
+}
+
+/// `N` rows from `first` on.
+#[inline(always)]
+fn rows_of<T, const N: usize>(x: &[T], first: usize, width: usize) -> [&[T]; N] {
+    let mut rows = [x; N];
+    for (i, row) in rows.iter_mut().enumerate() {
+        *row = &x[(first + i) * width..][..width];
+    }
+    rows
 }
 
 /// A float format: panels hold column after column, 16 numbers each.
@@ -268,15 +393,30 @@ impl Float for BF16 {
 }
 
 #[inline(always)]
-fn floats<S: Simd, F: Float>(simd: S, panel: &[u8], x: &[f32], cols: usize, out: &mut [[f32; LANES]]) {
-    let mut rest = (x, out);
-    if S::REGISTERS >= 32 {
-        take_tiles!(rest, cols, 8, |x, out| float_tile::<S, F, 8>(simd, panel, x, cols, out));
+fn floats<S: Simd, F: Float>(simd: S, panels: Panels<'_>, x: &[f32], cols: usize, out: &mut [[f32; LANES]]) {
+    let (n, stride) = (x.len() / cols, panels.len());
+    for (first, panel) in panels.iter().enumerate() {
+        let mut row = 0;
+        if S::REGISTERS >= 32 {
+            while row + 8 <= n {
+                let out = &mut out[stride * row + first..];
+                float_tile::<S, F, 8>(simd, panel, rows_of(x, row, cols), stride, out);
+                row += 8;
+            }
+        }
+        if S::REGISTERS >= 16 {
+            while row + 2 <= n {
+                let out = &mut out[stride * row + first..];
+                float_tile::<S, F, 2>(simd, panel, rows_of(x, row, cols), stride, out);
+                row += 2;
+            }
+        }
+        while row < n {
+            let out = &mut out[stride * row + first..];
+            float_tile::<S, F, 1>(simd, panel, rows_of(x, row, cols), stride, out);
+            row += 1;
+        }
     }
-    if S::REGISTERS >= 16 {
-        take_tiles!(rest, cols, 2, |x, out| float_tile::<S, F, 2>(simd, panel, x, cols, out));
-    }
-    take_tiles!(rest, cols, 1, |x, out| float_tile::<S, F, 1>(simd, panel, x, cols, out));
 }
 
 /// Even and odd columns are summed apart, so that one addition need not wait for the other.
@@ -284,11 +424,11 @@ fn floats<S: Simd, F: Float>(simd: S, panel: &[u8], x: &[f32], cols: usize, out:
 fn float_tile<S: Simd, F: Float, const N: usize>(
     simd: S,
     panel: &[u8],
-    x: &[f32],
-    cols: usize,
+    rows: [&[f32]; N],
+    stride: usize,
     out: &mut [[f32; LANES]],
 ) {
-    let rows = rows_of::<_, N>(x, cols);
+    let cols = rows[0].len();
     let mut sums = [[simd.splat(0.0); 2]; N];
     for (pair, columns) in panel.chunks_exact(2 * F::BYTES).enumerate().take(cols / 2) {
         for odd in 0..2 {
@@ -304,12 +444,7 @@ fn float_tile<S: Simd, F: Float, const N: usize>(
             sum[0] = simd.mul_add(weights, simd.splat(row[cols - 1]), sum[0]);
         }
     }
-    for (sum, out) in sums.into_iter().zip(out) {
-        simd.store_floats(simd.add(sum[0], sum[1]), out);
+    for (t, sum) in sums.into_iter().enumerate() {
+        simd.store_floats(simd.add(sum[0], sum[1]), &mut out[stride * t]);
     }
-}
-
-/// Blocks of activations that a row of so many numbers takes.
-pub(super) fn blocks_per_row(cols: usize) -> usize {
-    cols.div_ceil(BLOCK)
 }

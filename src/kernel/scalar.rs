@@ -5,29 +5,28 @@
 
 use half::{bf16, f16};
 
-use super::activations::{self, Input};
-use super::product::{self, Scratch};
+use super::activations;
+use super::product;
 use super::simd::{LANES, Simd};
 use super::{Kernels, norm, vecmath, wkv};
-use crate::quant::{self, Format};
+use crate::quant;
 
 pub(super) static KERNELS: Kernels = Kernels {
     isa: "scalar",
     dot4: dot4::<false>,
     decode: quant::decode,
-    wkv5: wkv::wkv5::<false>,
-    wkv7: wkv::wkv7::<false>,
+    wkv4: wkv::wkv4::<false>,
+    wkv5: |state, head, out| wkv::wkv5(Scalar, state, head, out),
+    head7: |state, parameters, tokens, out| wkv::head7::<false, _>(Scalar, state, parameters, tokens, out),
     exp: vecmath::exp::<false>,
     sigmoid: vecmath::sigmoid::<false>,
     tanh: vecmath::tanh::<false>,
-    standardize: norm::standardize,
+    lerp: vecmath::lerp,
+    relu_squared: vecmath::relu_squared,
+    normalize: norm::normalize,
     quantize: activations::quantize,
-    multiply,
+    multiply: |format, panels, x, out, scratch| product::multiply(Scalar, format, panels, x, out, scratch),
 };
-
-fn multiply(format: Format, panel: &[u8], x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch) {
-    product::multiply(Scalar, format, panel, x, out, scratch);
-}
 
 /// No instruction set in particular.
 #[derive(Clone, Copy)]

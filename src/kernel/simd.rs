@@ -17,6 +17,10 @@ pub(super) trait Simd: Copy {
     /// `dot_signed` computes with weights this much larger than they are.
     const SIGNED_OFFSET: i32;
 
+    /// Brings numbers that are used soon into the nearest cache.
+    #[inline(always)]
+    fn prefetch(self, _numbers: &[f32]) {}
+
     fn load(self, bytes: &[u8; 64]) -> Self::Bytes;
     fn store(self, bytes: Self::Bytes, out: &mut [u8; 64]);
     fn and(self, bytes: Self::Bytes, mask: u8) -> Self::Bytes;
@@ -33,6 +37,12 @@ pub(super) trait Simd: Copy {
     fn signed(self, weights: Self::Bytes) -> Self::Bytes;
     /// `dot` for what `signed` made. No activation is -128.
     fn dot_signed(self, sum: Self::Ints, weights: Self::Bytes, x: i32) -> Self::Ints;
+    /// In each lane `factors · numbers`.
+    #[inline(always)]
+    fn dot_pair(self, factors: [i16; 2], numbers: [i16; 2]) -> Self::Ints {
+        let products = [0, 1].map(|i| i32::from(factors[i]) * i32::from(numbers[i]));
+        self.ints(products[0] + products[1])
+    }
     fn ints(self, x: i32) -> Self::Ints;
     fn to_floats(self, ints: Self::Ints) -> Self::Floats;
 

@@ -70,30 +70,48 @@ fn every_instruction_set_decodes_every_format_as_scalar_does() {
 
 #[test]
 fn every_instruction_set_agrees_with_scalar_on_the_recurrences() {
-    for n in [1, 7, 32, 64] {
-        let inputs: Vec<_> = (0..6).map(|i| noise(i, n)).collect();
+    for n in [1, 7, 16, 37, 64, 80] {
+        let inputs: Vec<_> = (0..16).map(|i| noise(i, n)).collect();
+        let of = |i: usize| &inputs[i][..];
         let decay: Vec<f32> = inputs[3].iter().map(|x| x.abs()).collect();
-        let head5 =
-            Head5 { receptance: &inputs[0], key: &inputs[1], value: &inputs[2], decay: &decay, bonus: &inputs[4] };
-        let head7 = Head7 {
-            receptance: &inputs[0],
-            key: &inputs[1],
-            value: &inputs[2],
-            decay: &decay,
-            removal: &inputs[4],
-            rate: &inputs[5],
+        let head4 = Head4 { key: of(0), value: of(1), decay: of(2), bonus: of(4) };
+        let head5 = Head5 { receptance: of(0), key: of(1), value: of(2), decay: &decay, bonus: of(4) };
+        let token7 = Token7 {
+            receptance: of(0),
+            decay: of(1),
+            key: of(2),
+            value: of(3),
+            rate: of(4),
+            gate: of(5),
+            first_value: of(6),
+            value_mix: of(7),
         };
+        let norm = Norm { weight: inputs[14].clone(), bias: inputs[15].clone(), eps: 1e-3 };
+        let first_layer = Parameters7 {
+            decay: of(8),
+            rate: of(9),
+            value_mix: None,
+            k_k: of(10),
+            k_a: of(11),
+            r_k: of(12),
+            ln_x: norm.part(0, n),
+        };
+        let other_layer = Parameters7 { value_mix: Some(of(13)), ..first_layer };
         let run = |kernels: &Kernels| {
-            let (mut s5, mut s7) = (noise(7, n * n), noise(8, n * n));
-            let (mut out5, mut out7) = (vec![0.0; n], vec![0.0; n]);
-            (kernels.wkv5)(&mut s5, head5, &mut out5);
-            (kernels.wkv7)(&mut s7, head7, &mut out7);
-            [s5, s7, out5, out7]
+            let mut s4 = [noise(5, n), noise(6, n).iter().map(|x| x.abs()).collect(), noise(7, n)];
+            let [mut s5, mut s7] = [noise(8, n * n), noise(9, n * n)];
+            let mut outs = [vec![0.0; n], vec![0.0; n], vec![0.0; n], vec![0.0; n]];
+            let [out4, out5, first, other] = &mut outs;
+            (kernels.wkv4)(s4.each_mut().map(|part| &mut part[..]), head4, out4);
+            (kernels.wkv5)(&mut s5, head5, out5);
+            (kernels.head7)(&mut s7, first_layer, [token7; 2], first);
+            (kernels.head7)(&mut s7, other_layer, [token7; 2], other);
+            [s4.concat(), s5, s7, outs.concat()]
         };
         let truth = run(&scalar::KERNELS);
         for kernels in available() {
             for (got, want) in run(kernels).iter().zip(&truth) {
-                close(got, want, 1e-5);
+                close(got, want, 1e-4);
             }
         }
     }
@@ -111,6 +129,12 @@ fn random_matrix(format: Format, rows: usize, cols: usize) -> (Matrix, Vec<f32>)
     quant::decode(format, &bytes, &mut values);
     let tensor = Tensor { name: "w", shape: &[rows, cols], format, data: bytes.into() };
     (Matrix::new(&tensor, &Pool::new(Some(2)).unwrap()).unwrap(), values)
+}
+
+fn product(matrix: &Matrix, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<f32> {
+    let x = Activations::of(x, matrix, kernels, pool);
+    let [out] = multiply_all([(matrix, &x)], kernels, pool);
+    out.to_vec()
 }
 
 /// What the products of quantized weights make of activations.
@@ -143,7 +167,7 @@ fn every_instruction_set_agrees_with_f64_on_products_in_every_format() {
                     })
                     .collect();
                 for kernels in available() {
-                    for (got, exact) in matrix.multiply(&x, kernels, &pool).iter().zip(&exact) {
+                    for (got, exact) in product(&matrix, &x, kernels, &pool).iter().zip(&exact) {
                         let off = (f64::from(*got) - exact).abs();
                         assert!(off < 1e-5 * cols as f64, "{format} {} {rows}x{cols} {n}: {got} {exact}", kernels.isa);
                     }
@@ -161,10 +185,10 @@ fn a_product_is_the_same_to_the_bit_for_any_number_of_rows_and_threads() {
         let x = noise(2, 21 * cols);
         for kernels in available() {
             let one = Pool::new(Some(1)).unwrap();
-            let singly: Vec<f32> = x.chunks(cols).flat_map(|x| matrix.multiply(x, kernels, &one)).collect();
+            let singly: Vec<f32> = x.chunks(cols).flat_map(|x| product(&matrix, x, kernels, &one)).collect();
             for threads in [1, 3] {
                 let pool = Pool::new(Some(threads)).unwrap();
-                assert_eq!(matrix.multiply(&x, kernels, &pool), singly, "{format} {} {threads}", kernels.isa);
+                assert_eq!(product(&matrix, &x, kernels, &pool), singly, "{format} {} {threads}", kernels.isa);
             }
         }
     }
@@ -223,7 +247,7 @@ fn weights_and_activations_at_the_ends_of_their_ranges_do_not_overflow() {
         for sign in [1.0, -1.0] {
             for kernels in available() {
                 for n in [1, 4, 8] {
-                    let out = matrix.multiply(&vec![127.0 * sign; n * cols], kernels, &pool);
+                    let out = product(&matrix, &vec![127.0 * sign; n * cols], kernels, &pool);
                     let expected = f32::from(byte) * 127.0 * sign * cols as f32;
                     assert!(out.iter().all(|&x| x == expected), "{} {byte} {sign}: {} {expected}", kernels.isa, out[0]);
                 }

@@ -16,7 +16,12 @@ pub(super) fn exp<const FUSED: bool>(numbers: &mut [f32]) {
 /// `1 / (1 + e^-x)`
 #[inline(always)]
 pub(super) fn sigmoid<const FUSED: bool>(numbers: &mut [f32]) {
-    numbers.iter_mut().for_each(|x| *x = 1.0 / (1.0 + exp_one::<FUSED>(-*x)));
+    numbers.iter_mut().for_each(|x| *x = sigmoid_one::<FUSED>(*x));
+}
+
+#[inline(always)]
+pub(super) fn sigmoid_one<const FUSED: bool>(x: f32) -> f32 {
+    1.0 / (1.0 + exp_one::<FUSED>(-x))
 }
 
 /// The hyperbolic tangent.
@@ -37,7 +42,7 @@ pub(super) fn tanh<const FUSED: bool>(numbers: &mut [f32]) {
 }
 
 #[inline(always)]
-fn exp_one<const FUSED: bool>(x: f32) -> f32 {
+pub(super) fn exp_one<const FUSED: bool>(x: f32) -> f32 {
     /// Beyond these the result is zero or infinite.
     const RANGE: (f32, f32) = (-105.0, 89.0);
     /// 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits.
@@ -61,4 +66,21 @@ fn exp_one<const FUSED: bool>(x: f32) -> f32 {
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
+}
+
+/// `x + (previous - x) * mix`: how much of the previous token flows in.
+#[inline(always)]
+pub(super) fn lerp([x, previous, mix]: [&[f32]; 3], out: &mut [f32]) {
+    for (((out, x), previous), mix) in out.iter_mut().zip(x).zip(previous).zip(mix) {
+        *out = x + (previous - x) * mix;
+    }
+}
+
+/// `max(x, 0)^2`
+#[inline(always)]
+pub(super) fn relu_squared(numbers: &mut [f32]) {
+    for x in numbers {
+        let positive = x.max(0.0);
+        *x = positive * positive;
+    }
 }

@@ -3,7 +3,9 @@
 //! A head's state is `[head_size, head_size]` with the key's index outermost, so that the value's index runs along
 //! vector lanes and no step needs a sum across a register.
 
-use super::scalar::multiply_add;
+use super::norm::{NormPart, l2_normalize, normalize};
+use super::simd::{LANES, Simd};
+use super::vecmath::{exp_one, sigmoid_one};
 
 /// Channels of the largest head that any model may have.
 pub(crate) const LARGEST_HEAD: usize = 256;
@@ -22,23 +24,156 @@ pub(crate) struct Head5<'a> {
 
 /// RWKV-5 and 6: `A = k ⊗ v; out = r·(u*A + S); S = w*S + A`.
 #[inline(always)]
-pub(super) fn wkv5<const FUSED: bool>(state: &mut [f32], head: Head5<'_>, out: &mut [f32]) {
+pub(super) fn wkv5<S: Simd>(simd: S, state: &mut [f32], head: Head5<'_>, out: &mut [f32]) {
+    let mut at = 0;
+    if S::REGISTERS >= 32 {
+        strips::<4>(&mut at, out.len(), |at| strip5::<S, 4>(simd, state, head, at, out));
+    }
+    strips::<1>(&mut at, out.len(), |at| strip5::<S, 1>(simd, state, head, at, out));
     let n = out.len();
-    let value = &head.value[..n];
-    out.fill(0.0);
-    for (i, row) in state.chunks_exact_mut(n).enumerate() {
-        let (r, k, w, u) = (head.receptance[i], head.key[i], head.decay[i], head.bonus[i]);
-        for ((s, v), out) in row.iter_mut().zip(value).zip(out.iter_mut()) {
-            let kv = k * v;
-            *out = multiply_add::<FUSED>(r, multiply_add::<FUSED>(u, kv, *s), *out);
-            *s = multiply_add::<FUSED>(*s, w, kv);
+    for column in at..n {
+        let v = head.value[column];
+        let mut sum = 0.0;
+        for i in 0..n {
+            let s = &mut state[i * n + column];
+            let kv = head.key[i] * v;
+            sum += head.receptance[i] * (head.bonus[i] * kv + *s);
+            *s = *s * head.decay[i] + kv;
         }
+        out[column] = sum;
+    }
+}
+
+/// Some columns of a head's state, 16 to a vector: whatever belongs to a column stays in registers.
+#[inline(always)]
+fn strip5<S: Simd, const N: usize>(simd: S, state: &mut [f32], head: Head5<'_>, at: usize, out: &mut [f32]) {
+    let n = out.len();
+    let value = columns::<S, N>(simd, &head.value[at..]);
+    let mut sums = [simd.splat(0.0); N];
+    let keys = head.key.iter().zip(head.receptance).zip(head.decay.iter().zip(head.bonus));
+    for (row, ((&k, &r), (&w, &u))) in state.chunks_exact_mut(n).zip(keys) {
+        let row = &mut row[at..at + N * LANES].as_chunks_mut().0[..N];
+        for c in 0..N {
+            let s = simd.floats(&row[c]);
+            let kv = simd.mul(simd.splat(k), value[c]);
+            sums[c] = simd.mul_add(simd.splat(r), simd.mul_add(simd.splat(u), kv, s), sums[c]);
+            simd.store_floats(simd.mul_add(s, simd.splat(w), kv), &mut row[c]);
+        }
+    }
+    for (sum, out) in sums.into_iter().zip(out[at..].as_chunks_mut().0) {
+        simd.store_floats(sum, out);
+    }
+}
+
+/// Calls `strip` with the first column of every `N` vectors that are left.
+#[inline(always)]
+fn strips<const N: usize>(at: &mut usize, end: usize, mut strip: impl FnMut(usize)) {
+    while *at + N * LANES <= end {
+        strip(*at);
+        *at += N * LANES;
+    }
+}
+
+#[inline(always)]
+fn columns<S: Simd, const N: usize>(simd: S, numbers: &[f32]) -> [S::Floats; N] {
+    let mut columns = [simd.splat(0.0); N];
+    for (column, numbers) in columns.iter_mut().zip(numbers.as_chunks().0) {
+        *column = simd.floats(numbers);
+    }
+    columns
+}
+
+/// Parameters of an RWKV-7 head's channels; each slice has `head_size` numbers. Names as in the checkpoint, but for `w0`,
+/// `a0`, `v0`.
+#[derive(Clone, Copy)]
+pub(crate) struct Parameters7<'a> {
+    pub decay: &'a [f32],
+    pub rate: &'a [f32],
+    /// The first layer has none.
+    pub value_mix: Option<&'a [f32]>,
+    pub k_k: &'a [f32],
+    pub k_a: &'a [f32],
+    pub r_k: &'a [f32],
+    pub ln_x: NormPart<'a>,
+}
+
+/// One token's products for an RWKV-7 head; each slice has `head_size` numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Token7<'a> {
+    pub receptance: &'a [f32],
+    pub decay: &'a [f32],
+    pub key: &'a [f32],
+    pub value: &'a [f32],
+    pub rate: &'a [f32],
+    pub gate: &'a [f32],
+    /// The first layer's value, and how much of it flows in.
+    pub first_value: &'a [f32],
+    pub value_mix: &'a [f32],
+}
+
+/// One token of an RWKV-7 head: what its channels need of the products, the recurrence, and what follows it. The token
+/// that comes `next` lies elsewhere in memory, where no processor expects it.
+#[inline(always)]
+pub(super) fn head7<const FUSED: bool, S: Simd>(
+    simd: S,
+    state: &mut [f32],
+    parameters: Parameters7<'_>,
+    [token, next]: [Token7<'_>; 2],
+    out: &mut [f32],
+) {
+    /// `exp(-0.5)`, to the digits that training used: no channel keeps less than `exp(-0.606531)` of its state.
+    const FASTEST_DECAY: f32 = 0.606_531;
+    for numbers in [next.receptance, next.decay, next.key, next.value, next.rate, next.gate] {
+        simd.prefetch(numbers);
+    }
+    simd.prefetch(next.first_value);
+    simd.prefetch(next.value_mix);
+    let n = out.len();
+    let mut scratch = [[0.0; LARGEST_HEAD]; 5];
+    let [w, a, k, v, kk] = &mut scratch;
+    let (w, a, k, v, kk) = (&mut w[..n], &mut a[..n], &mut k[..n], &mut v[..n], &mut kk[..n]);
+
+    // w = exp(-0.606531 * sigmoid(w0 + w)), a = sigmoid(a0 + a)
+    for ((w, base), x) in w.iter_mut().zip(parameters.decay).zip(token.decay) {
+        *w = exp_one::<FUSED>(-FASTEST_DECAY * sigmoid_one::<FUSED>(base + x));
+    }
+    for ((a, base), x) in a.iter_mut().zip(parameters.rate).zip(token.rate) {
+        *a = sigmoid_one::<FUSED>(base + x);
+    }
+
+    // v += (first layer's v - v) * sigmoid(v0 + v)
+    v.copy_from_slice(token.value);
+    if let Some(bases) = parameters.value_mix {
+        for (((v, first), base), x) in v.iter_mut().zip(token.first_value).zip(bases).zip(token.value_mix) {
+            *v += (first - *v) * sigmoid_one::<FUSED>(base + x);
+        }
+    }
+
+    // kk = k * k_k / its length, k *= 1 + (a - 1) * k_a
+    let weights = parameters.k_k.iter().zip(parameters.k_a).zip(&*a);
+    for (((kk, k), x), ((k_k, k_a), a)) in kk.iter_mut().zip(&mut *k).zip(token.key).zip(weights) {
+        *kk = x * k_k;
+        *k = x * (1.0 + (a - 1.0) * k_a);
+    }
+    l2_normalize(kk);
+
+    let r = token.receptance;
+    wkv7(simd, state, Head7 { receptance: r, key: k, value: v, decay: w, removal: kk, rate: a }, out);
+    normalize(out, parameters.ln_x);
+
+    // y = (y + (r * k * r_k summed over the head) * v) * g
+    let mut bonus = 0.0;
+    for ((r, k), r_k) in r.iter().zip(&*k).zip(parameters.r_k) {
+        bonus += r * k * r_k;
+    }
+    for ((out, v), g) in out.iter_mut().zip(&*v).zip(token.gate) {
+        *out = (*out + bonus * v) * g;
     }
 }
 
 /// One token's inputs of an RWKV-7 head; each slice has `head_size` numbers.
 #[derive(Clone, Copy)]
-pub(crate) struct Head7<'a> {
+struct Head7<'a> {
     pub receptance: &'a [f32],
     pub key: &'a [f32],
     pub value: &'a [f32],
@@ -52,43 +187,83 @@ pub(crate) struct Head7<'a> {
 
 /// RWKV-7, the state written transposed: `S = w*S + (kk*a) ⊗ (-kk·S) + k ⊗ v; out = r·S`.
 #[inline(always)]
-pub(super) fn wkv7<const FUSED: bool>(state: &mut [f32], head: Head7<'_>, out: &mut [f32]) {
-    let n = out.len();
-    let value = &head.value[..n];
-    let mut removed = [0.0; LARGEST_HEAD];
-    let removed = &mut removed[..n];
-    for (row, kk) in state.chunks_exact(n).zip(head.removal) {
-        for (removed, s) in removed.iter_mut().zip(row) {
-            *removed = multiply_add::<FUSED>(-kk, *s, *removed);
-        }
+fn wkv7<S: Simd>(simd: S, state: &mut [f32], head: Head7<'_>, out: &mut [f32]) {
+    let mut at = 0;
+    if S::REGISTERS >= 32 {
+        strips::<4>(&mut at, out.len(), |at| strip7::<S, 4>(simd, state, head, at, out));
     }
-    out.fill(0.0);
-    for (i, row) in state.chunks_exact_mut(n).enumerate() {
-        let (r, k, w, b) = (head.receptance[i], head.key[i], head.decay[i], head.removal[i] * head.rate[i]);
-        for (((s, v), removed), out) in row.iter_mut().zip(value).zip(removed.iter()).zip(out.iter_mut()) {
-            *s = multiply_add::<FUSED>(*s, w, multiply_add::<FUSED>(*removed, b, k * v));
-            *out = multiply_add::<FUSED>(r, *s, *out);
+    strips::<1>(&mut at, out.len(), |at| strip7::<S, 1>(simd, state, head, at, out));
+    let n = out.len();
+    for column in at..n {
+        let removed: f32 = (0..n).map(|i| -head.removal[i] * state[i * n + column]).sum();
+        let mut sum = 0.0;
+        for i in 0..n {
+            let s = &mut state[i * n + column];
+            let added = removed * (head.removal[i] * head.rate[i]) + head.key[i] * head.value[column];
+            *s = *s * head.decay[i] + added;
+            sum += head.receptance[i] * *s;
         }
+        out[column] = sum;
     }
 }
 
-/// One token of RWKV-4, channel by channel. `state` is the numerator, the denominator and their common exponent.
+/// Some columns of a head's state, 16 to a vector: whatever belongs to a column stays in registers.
+#[inline(always)]
+fn strip7<S: Simd, const N: usize>(simd: S, state: &mut [f32], head: Head7<'_>, at: usize, out: &mut [f32]) {
+    let n = out.len();
+    let mut removed = [simd.splat(0.0); N];
+    for (row, &kk) in state.chunks_exact(n).zip(head.removal) {
+        let row = &row[at..at + N * LANES].as_chunks().0[..N];
+        for c in 0..N {
+            removed[c] = simd.mul_add(simd.splat(-kk), simd.floats(&row[c]), removed[c]);
+        }
+    }
+    let value = columns::<S, N>(simd, &head.value[at..]);
+    let mut sums = [simd.splat(0.0); N];
+    let keys = head.key.iter().zip(head.receptance).zip(head.decay.iter().zip(head.removal.iter().zip(head.rate)));
+    for (row, ((&k, &r), (&w, (&kk, &a)))) in state.chunks_exact_mut(n).zip(keys) {
+        let row = &mut row[at..at + N * LANES].as_chunks_mut().0[..N];
+        for c in 0..N {
+            let kv = simd.mul(simd.splat(k), value[c]);
+            let added = simd.mul_add(removed[c], simd.splat(kk * a), kv);
+            let s = simd.mul_add(simd.floats(&row[c]), simd.splat(w), added);
+            simd.store_floats(s, &mut row[c]);
+            sums[c] = simd.mul_add(simd.splat(r), s, sums[c]);
+        }
+    }
+    for (sum, out) in sums.into_iter().zip(out[at..].as_chunks_mut().0) {
+        simd.store_floats(sum, out);
+    }
+}
+
+/// One token's inputs of some channels of RWKV-4; each slice has a number for every channel.
+#[derive(Clone, Copy)]
+pub(crate) struct Head4<'a> {
+    pub key: &'a [f32],
+    pub value: &'a [f32],
+    pub decay: &'a [f32],
+    pub bonus: &'a [f32],
+}
+
+/// RWKV-4, channel by channel. `state` is the numerator, the denominator and their common exponent.
 ///
 /// The exponent keeps both sums in range: they stand for `a * exp(p)` and `b * exp(p)`.
-pub(crate) fn wkv4(state: [&mut [f32]; 3], key: &[f32], value: &[f32], decay: &[f32], bonus: &[f32], out: &mut [f32]) {
-    let [a, b, p] = state;
-    for c in 0..out.len() {
-        let (k, v) = (key[c], value[c]);
-        let ww = bonus[c] + k;
-        let q = p[c].max(ww);
-        let (e1, e2) = ((p[c] - q).exp(), (ww - q).exp());
-        out[c] = (e1 * a[c] + e2 * v) / (e1 * b[c] + e2);
+#[inline(always)]
+pub(super) fn wkv4<const FUSED: bool>(state: [&mut [f32]; 3], head: Head4<'_>, out: &mut [f32]) {
+    let [a, b, p] = state.map(|state| &mut state[..out.len()]);
+    let inputs = head.key.iter().zip(head.value).zip(head.decay.iter().zip(head.bonus));
+    let sums = a.iter_mut().zip(b).zip(p);
+    for ((out, ((a, b), p)), ((&k, &v), (&w, &u))) in out.iter_mut().zip(sums).zip(inputs) {
+        let ww = u + k;
+        let q = p.max(ww);
+        let (e1, e2) = (exp_one::<FUSED>(*p - q), exp_one::<FUSED>(ww - q));
+        *out = (e1 * *a + e2 * v) / (e1 * *b + e2);
 
-        let ww = p[c] + decay[c];
+        let ww = *p + w;
         let q = ww.max(k);
-        let (e1, e2) = ((ww - q).exp(), (k - q).exp());
-        a[c] = e1 * a[c] + e2 * v;
-        b[c] = e1 * b[c] + e2;
-        p[c] = q;
+        let (e1, e2) = (exp_one::<FUSED>(ww - q), exp_one::<FUSED>(k - q));
+        *a = e1 * *a + e2 * v;
+        *b = e1 * *b + e2;
+        *p = q;
     }
 }

@@ -1,7 +1,7 @@
 //! The channel mix (feed-forward half) of RWKV-4, 5 and 6.
 
 use super::pass::{Pass, Shift};
-use super::rows::{Rows, relu_squared};
+use super::rows::Rows;
 use super::weights::Loader;
 use crate::error::Result;
 use crate::kernel::Matrix;
@@ -28,11 +28,18 @@ impl ChannelMix {
         })
     }
 
-    pub fn forward(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        let dx = pass.token_shift(x, Shift::ChannelMix);
-        let [xk, xr] = pass.lerp(x, &dx, [&self.mix_k, &self.mix_r]);
-        let [k, r] = pass.multiply_all([(&self.key, &xk), (&self.receptance, &xr)]);
-        let (k, r) = (k.map(relu_squared), r.apply(pass.kernels.sigmoid));
-        pass.multiply(&self.value, &k).zip(&r, |v, r| r * v)
+    /// From normalized rows, added to `out`.
+    pub fn forward(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        let x = pass.token_shift(x, Shift::ChannelMix);
+        let [xk, xr] = pass.lerp(&x, [(&self.mix_k, &[&self.key]), (&self.mix_r, &[&self.receptance])]);
+        let mut r = pass.multiply(&self.receptance, &xr);
+        let k = pass.multiply_relu_squared(&self.key, &xk, &self.value);
+        let v = pass.multiply(&self.value, &k);
+        let kernels = pass.kernels;
+        pass.each_row(&mut r, |row, r| {
+            (kernels.sigmoid)(r);
+            r.iter_mut().zip(v.row(row)).for_each(|(r, v)| *r *= v);
+        });
+        out.add(&r);
     }
 }

@@ -14,7 +14,7 @@ use super::v6::LayerV6;
 use super::v7::LayerV7;
 use super::weights::Loader;
 use crate::error::{Error, Result};
-use crate::kernel::{Kernels, Matrix, Norm, Table};
+use crate::kernel::{Activations, Kernels, Matrix, Norm, Table, trim_buffers};
 use crate::pool::Pool;
 use crate::quant::Format;
 
@@ -43,10 +43,11 @@ pub struct Sequence<'a> {
 
 /// What the generations do differently.
 pub(super) trait Layer: Send + Sync {
-    /// Attention's place: what each token takes from all before it. `[n, n_embd] -> [n, n_embd]`
-    fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows;
-    /// The feed-forward half. `[n, n_embd] -> [n, n_embd]`
-    fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows;
+    /// Attention's place: what each token takes from all before it. From normalized rows, added to `out`, both
+    /// `[n, n_embd]`.
+    fn time_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>);
+    /// The feed-forward half, likewise.
+    fn channel_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>);
 }
 
 /// All weights of a model.
@@ -115,6 +116,7 @@ impl Network {
         loop {
             let taken = take_chunk(batch, &done, chunk);
             if taken.is_empty() {
+                trim_buffers();
                 return Ok(logits);
             }
             if !progress(done.iter().sum::<usize>() as f64 / total as f64) {
@@ -150,8 +152,8 @@ impl Network {
         let mut pass = Pass { kernels, pool, states, rows, layer: 0, first_value: None };
         for (layer, block) in self.blocks.iter().enumerate() {
             pass.layer = layer;
-            x.add(&block.layer.time_mix(&pass.normalized(&x, &block.ln1), &mut pass));
-            x.add(&block.layer.channel_mix(&pass.normalized(&x, &block.ln2), &mut pass));
+            block.layer.time_mix(&pass.normalized(&x, &block.ln1), &mut x, &mut pass);
+            block.layer.channel_mix(&pass.normalized(&x, &block.ln2), &mut x, &mut pass);
             if self.rescale_every > 0 && (layer + 1) % self.rescale_every == 0 {
                 x = x.map(|x| x / 2.0);
             }
@@ -162,7 +164,7 @@ impl Network {
     /// `[n, n_embd]`, a row for each token taken.
     fn embed(&self, batch: &[Sequence<'_>], taken: &[(usize, Range<usize>)], kernels: &Kernels) -> Rows {
         let tokens: Vec<u32> = taken.iter().flat_map(|(i, range)| &batch[*i].tokens[range.clone()]).copied().collect();
-        let mut x = Rows::zeros(tokens.len(), self.ln_out.weight.len());
+        let mut x = Rows::new(tokens.len(), self.ln_out.weight.len());
         for (row, token) in x.iter_mut().zip(tokens) {
             self.emb.read_row(token as usize, kernels, row);
         }
@@ -177,14 +179,15 @@ impl Network {
 
     /// The head is as large as several layers: it runs on the rows somebody asked for, all together.
     fn logits(&self, x: &Rows, wanted: Vec<(usize, Range<usize>)>, pass: &Pass<'_>) -> Vec<(usize, Vec<f32>)> {
-        let mut rows = Rows { data: Vec::new(), width: x.width };
-        for (_, range) in &wanted {
-            rows.data.extend_from_slice(&x.data[range.start * x.width..range.end * x.width]);
-        }
-        if rows.data.is_empty() {
+        let rows: Vec<usize> = wanted.iter().flat_map(|(_, range)| range.clone()).collect();
+        if rows.is_empty() {
             return Vec::new();
         }
-        let logits = pass.multiply(&self.head, &pass.normalized(&rows, &self.ln_out));
+        let [normalized] = Activations::fill(rows.len(), [&[&self.head]], pass.kernels, pass.pool, |_, row, out| {
+            out.copy_from_slice(x.row(rows[row]));
+            self.ln_out.apply(out, pass.kernels);
+        });
+        let logits = pass.multiply(&self.head, &normalized);
         let mut rest = &logits.data[..];
         let mut split = Vec::with_capacity(wanted.len());
         for (index, range) in wanted {

@@ -37,7 +37,7 @@ pub type Progress = dyn Fn(f64) -> bool + Send + Sync;
 
 /// Tokens that go through the layers together when a prompt is read. Larger ones read the weights less often, and
 /// take more memory for activations.
-pub const DEFAULT_CHUNK: usize = 128;
+pub const DEFAULT_CHUNK: usize = 256;
 
 /// How to open a model. The default suits most.
 #[derive(Clone, Default)]

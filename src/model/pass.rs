@@ -1,11 +1,12 @@
 //! One pass of a batch through the layers: which row belongs to which sequence, and the sequences' states.
+#![allow(unsafe_code, reason = "threads take different heads of one state")]
 
 use std::ops::Range;
 
 use super::rows::Rows;
 use super::state::State;
-use crate::kernel::{Kernels, Matrix, Norm, column_blocks, multiply_all};
-use crate::pool::Pool;
+use crate::kernel::{Activations, Buffer, Kernels, Matrix, Norm, multiply_add, multiply_all, multiply_relu_squared};
+use crate::pool::{Disjoint, Pool};
 
 /// What the layers need to know of the batch and of the machine. The rows of all sequences go through each matrix
 /// together; only token shift and the recurrence tell them apart.
@@ -29,23 +30,56 @@ pub(crate) enum Shift {
 }
 
 impl Pass<'_> {
+    /// Rows of the batch.
+    pub fn len(&self) -> usize {
+        self.rows.last().map_or(0, |rows| rows.end)
+    }
+
+    /// The inputs of some products each. `fill` computes a row of an input: `fill(input, row, out)`.
+    pub fn inputs<const N: usize>(
+        &self,
+        takers: [&[&Matrix]; N],
+        fill: impl Fn(usize, usize, &mut [f32]) + Sync,
+    ) -> [Activations; N] {
+        Activations::fill(self.len(), takers, self.kernels, self.pool, fill)
+    }
+
     /// `[n, cols] -> [n, rows]`.
-    pub fn multiply(&self, matrix: &Matrix, x: &Rows) -> Rows {
-        Rows { data: matrix.multiply(&x.data, self.kernels, self.pool), width: matrix.rows() }
+    pub fn multiply(&self, matrix: &Matrix, x: &Activations) -> Rows {
+        let [rows] = self.multiply_all([(matrix, x)]);
+        rows
     }
 
     /// Several products at once.
-    pub fn multiply_all<const N: usize>(&self, products: [(&Matrix, &Rows); N]) -> [Rows; N] {
+    pub fn multiply_all<const N: usize>(&self, products: [(&Matrix, &Activations); N]) -> [Rows; N] {
         let widths = products.map(|(matrix, _)| matrix.rows());
-        let mut outs =
-            multiply_all(products.map(|(matrix, x)| (matrix, &x.data[..])), self.kernels, self.pool).into_iter();
-        widths.map(|width| Rows { data: outs.next().unwrap_or_default(), width })
+        let mut outs = multiply_all(products, self.kernels, self.pool).into_iter();
+        widths.map(|width| Rows { data: outs.next().unwrap_or_else(|| Buffer::new(0)), width })
+    }
+
+    /// `max(matrix @ x, 0)^2`, the input of `next`.
+    pub fn multiply_relu_squared(&self, matrix: &Matrix, x: &Activations, next: &Matrix) -> Activations {
+        multiply_relu_squared(matrix, x, next, self.kernels, self.pool)
+    }
+
+    /// A product added to what is in `out`.
+    pub fn multiply_add(&self, matrix: &Matrix, x: &Activations, out: &mut Rows) {
+        multiply_add(matrix, x, &mut out.data, self.kernels, self.pool);
+    }
+
+    /// Rows as the input of a product.
+    pub fn input(&self, x: &Rows, taker: &Matrix) -> Activations {
+        let [input] = self.inputs([&[taker]], |_, row, out| out.copy_from_slice(x.row(row)));
+        input
     }
 
     /// Every row normalized.
     pub fn normalized(&self, x: &Rows, norm: &Norm) -> Rows {
-        let mut out = x.clone();
-        self.each_row(&mut out, |_, row| norm.apply(row, self.kernels));
+        let mut out = Rows::new(x.data.len() / x.width, x.width);
+        self.each_row(&mut out, |row, out| {
+            out.copy_from_slice(x.row(row));
+            norm.apply(out, self.kernels);
+        });
         out
     }
 
@@ -54,73 +88,115 @@ impl Pass<'_> {
         /// Rows that are worth a task.
         const TASK: usize = 4;
         let width = rows.width;
-        let mut tasks: Vec<_> = rows.data.chunks_mut(TASK * width).enumerate().collect();
-        self.pool.run_each(&mut tasks, |(task, rows)| {
+        self.pool.run_chunks(&mut rows.data, TASK * width, |task, rows| {
             for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-                work(*task * TASK + i, row);
+                work(task * TASK + i, row);
             }
         });
     }
 
-    /// For each row the previous token's minus its own; the last row of each sequence stays in its state.
-    pub fn token_shift(&mut self, x: &Rows, shift: Shift) -> Rows {
-        let mut difference = Rows::zeros(x.data.len() / x.width, x.width);
-        for (state, rows) in self.states.iter_mut().zip(&self.rows) {
+    /// Rows with those before them; the last row of each sequence stays in its state for the next pass.
+    pub fn token_shift<'x>(&mut self, x: &'x Rows, shift: Shift) -> Shifted<'x> {
+        let mut before = Rows::new(self.rows.len(), x.width);
+        for ((state, rows), before) in self.states.iter_mut().zip(&self.rows).zip(before.iter_mut()) {
             let layer = state.layer_mut(self.layer);
-            let before = match shift {
+            let last = match shift {
                 Shift::TimeMix => layer.time_shift,
                 Shift::ChannelMix => layer.channel_shift,
             };
-            for (i, out) in rows.clone().zip(difference.data[rows.start * x.width..].chunks_exact_mut(x.width)) {
-                let previous = if i == rows.start { &*before } else { x.row(i - 1) };
-                for ((out, previous), x) in out.iter_mut().zip(previous).zip(x.row(i)) {
-                    *out = previous - x;
-                }
-            }
-            before.copy_from_slice(x.row(rows.end - 1));
+            before.copy_from_slice(last);
+            last.copy_from_slice(x.row(rows.end - 1));
         }
-        difference
+        Shifted { rows: x, before, starts: self.rows.iter().map(|rows| rows.start).collect() }
     }
 
-    /// `x + dx * mix` for each of some mixes, by channel: how much of the previous token flows in.
-    pub fn lerp<const N: usize>(&self, x: &Rows, dx: &Rows, mixes: [&[f32]; N]) -> [Rows; N] {
-        mixes.map(|mix| {
-            let mut out = Rows::zeros(x.data.len() / x.width, x.width);
-            self.each_row(&mut out, |i, out| {
-                for (((out, x), dx), mix) in out.iter_mut().zip(x.row(i)).zip(dx.row(i)).zip(mix) {
-                    *out = x + dx * mix;
-                }
-            });
-            out
+    /// `x + (previous - x) * mix` for each of some mixes, by channel: how much of the previous token flows in.
+    pub fn lerp<const N: usize>(&self, x: &Shifted<'_>, mixes: [(&[f32], &[&Matrix]); N]) -> [Activations; N] {
+        self.inputs(mixes.map(|(_, takers)| takers), |input, row, out| {
+            (self.kernels.lerp)([x.row(row), x.previous(row), mixes[input].0], out);
         })
     }
 
-    /// Runs the recurrence: for every sequence and head, `step(head, row, state, out)` on each token in turn.
+    /// Runs the recurrence of heads: for every sequence and head, `step(head, row, state, out)` on each token in turn.
     ///
     /// `state` is the head's part of the layer's state, `[head_size, head_size]`; `out` is its part of the output row.
     pub fn recur(
         &mut self,
         n_embd: usize,
         head_size: usize,
-        step: impl Fn(usize, usize, &mut [f32], &mut [f32]) + Send + Sync,
+        step: impl Fn(usize, usize, &mut [f32], &mut [f32]) + Sync,
     ) -> Rows {
-        let n: usize = self.rows.iter().map(Range::len).sum();
-        let mut out = Rows::zeros(n, n_embd);
-        let mut rest = &mut out.data[..];
-        let mut tasks = Vec::new();
-        for (state, rows) in self.states.iter_mut().zip(&self.rows) {
-            let (own, others) = rest.split_at_mut(rows.len() * n_embd);
-            rest = others;
-            let heads = state.layer_mut(self.layer).wkv.chunks_exact_mut(head_size * head_size);
-            for (head, (state, columns)) in heads.zip(column_blocks(own, n_embd, head_size)).enumerate() {
-                tasks.push((head, rows.start, state, columns));
+        self.recur_parts(n_embd, head_size, |head, rows, state, out| {
+            // SAFETY: a head is one task's.
+            let state = unsafe { state.row(head, head_size * head_size) };
+            for row in rows {
+                // SAFETY: as above.
+                step(head, row, state, unsafe { out.row(row * (n_embd / head_size) + head, head_size) });
             }
-        }
-        self.pool.run_each(&mut tasks, |(head, first, state, columns)| {
-            for (row, out) in (*first..).zip(columns) {
-                step(*head, row, state, out);
+        })
+    }
+
+    /// Runs the recurrence of RWKV-4: for every sequence and some channels, `step(channels, row, state, out)` on each token
+    /// in turn. `state` has the channels' numbers of the three parts of the layer's state.
+    pub fn recur_channels(
+        &mut self,
+        n_embd: usize,
+        step: impl Fn(Range<usize>, usize, [&mut [f32]; 3], &mut [f32]) + Sync,
+    ) -> Rows {
+        /// Channels that are worth a task.
+        const TASK: usize = 64;
+        self.recur_parts(n_embd, TASK, |part, rows, state, out| {
+            let channels = part * TASK..((part + 1) * TASK).min(n_embd);
+            // SAFETY: channels are one task's.
+            let [a, b, p] =
+                [0, 1, 2].map(|i| unsafe { state.part(i * n_embd + channels.start..i * n_embd + channels.end) });
+            for row in rows {
+                // SAFETY: as above.
+                let out = unsafe { out.part(row * n_embd + channels.start..row * n_embd + channels.end) };
+                step(channels.clone(), row, [&mut *a, &mut *b, &mut *p], out);
             }
+        })
+    }
+
+    /// Calls `run(part, rows, state, out)` for every sequence, which has `rows`, and every part of the channels. `state` is
+    /// all of the sequence's for this layer, `out` all of the output: each part has its own numbers there.
+    fn recur_parts(
+        &mut self,
+        n_embd: usize,
+        part: usize,
+        run: impl Fn(usize, Range<usize>, Disjoint<'_, f32>, Disjoint<'_, f32>) + Sync,
+    ) -> Rows {
+        let mut out = Rows::new(self.len(), n_embd);
+        let (layer, parts) = (self.layer, n_embd.div_ceil(part));
+        let all = Disjoint::new(&mut out.data);
+        let states: Vec<_> = self.states.iter_mut().map(|state| Disjoint::new(state.layer_mut(layer).wkv)).collect();
+        self.pool.run(states.len() * parts, &|task| {
+            let sequence = task / parts;
+            run(task % parts, self.rows[sequence].clone(), states[sequence], all);
         });
         out
+    }
+}
+
+/// Rows with those before them.
+pub(crate) struct Shifted<'a> {
+    rows: &'a Rows,
+    /// For each sequence the last row of the pass before.
+    before: Rows,
+    /// The first row of each sequence.
+    starts: Vec<usize>,
+}
+
+impl Shifted<'_> {
+    pub fn row(&self, i: usize) -> &[f32] {
+        self.rows.row(i)
+    }
+
+    /// The row of the same sequence's token before.
+    pub fn previous(&self, i: usize) -> &[f32] {
+        match self.starts.binary_search(&i) {
+            Ok(sequence) => self.before.row(sequence),
+            Err(_) => self.rows.row(i - 1),
+        }
     }
 }

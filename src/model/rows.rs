@@ -1,21 +1,18 @@
 //! Activations: a row for each token of the batch, and the element-wise algebra that the equations use.
 
-use crate::kernel::{Kernels, LARGEST_HEAD};
+use crate::kernel::{Buffer, Kernels, LARGEST_HEAD};
 
 /// Row-major `[n, width]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rows {
-    pub data: Vec<f32>,
+    pub data: Buffer<f32>,
     pub width: usize,
 }
 
 impl Rows {
-    pub fn zeros(n: usize, width: usize) -> Self {
-        Self { data: vec![0.0; n * width], width }
-    }
-
-    pub fn iter(&self) -> std::slice::ChunksExact<'_, f32> {
-        self.data.chunks_exact(self.width)
+    /// Rows that hold anything, to be written.
+    pub fn new(n: usize, width: usize) -> Self {
+        Self { data: Buffer::new(n * width), width }
     }
 
     pub fn iter_mut(&mut self) -> std::slice::ChunksExactMut<'_, f32> {
@@ -32,40 +29,9 @@ impl Rows {
         self
     }
 
-    /// A vectorized function of every number.
-    pub fn apply(mut self, f: fn(&mut [f32])) -> Self {
-        f(&mut self.data);
-        self
-    }
-
-    /// `f` of every pair of numbers in the same place.
-    pub fn zip(mut self, other: &Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a = f(*a, *b));
-        self
-    }
-
-    /// `f` of every number and the number of its channel in `channels`, `[width]`.
-    pub fn zip_channels(mut self, channels: &[f32], f: impl Fn(f32, f32) -> f32) -> Self {
-        for row in self.iter_mut() {
-            row.iter_mut().zip(channels).for_each(|(a, b)| *a = f(*a, *b));
-        }
-        self
-    }
-
-    /// A copy of some of the columns.
-    pub fn columns(&self, range: std::ops::Range<usize>) -> Self {
-        let width = range.len();
-        Self { data: self.iter().flat_map(|row| &row[range.clone()]).copied().collect(), width }
-    }
-
     pub fn add(&mut self, other: &Self) {
-        self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a += b);
+        self.data.iter_mut().zip(&*other.data).for_each(|(a, b)| *a += b);
     }
-}
-
-pub(crate) fn relu_squared(x: f32) -> f32 {
-    let positive = x.max(0.0);
-    positive * positive
 }
 
 /// Multiplies one head's output with `silu(g)`.

@@ -6,7 +6,7 @@ use super::pass::{Pass, Shift};
 use super::rows::Rows;
 use super::weights::Loader;
 use crate::error::Result;
-use crate::kernel::{Matrix, wkv4};
+use crate::kernel::{Head4, Matrix};
 
 pub(super) struct LayerV4 {
     mix_k: Vec<f32>,
@@ -44,24 +44,31 @@ impl LayerV4 {
 }
 
 impl Layer for LayerV4 {
-    fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        let dx = pass.token_shift(x, Shift::TimeMix);
-        let [xr, xk, xv] = pass.lerp(x, &dx, [&self.mix_r, &self.mix_k, &self.mix_v]);
+    fn time_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        let x = pass.token_shift(x, Shift::TimeMix);
+        let [xr, xk, xv] = pass
+            .lerp(&x, [(&self.mix_r, &[&self.receptance]), (&self.mix_k, &[&self.key]), (&self.mix_v, &[&self.value])]);
         let [r, k, v] = pass.multiply_all([(&self.receptance, &xr), (&self.key, &xk), (&self.value, &xv)]);
-        let r = r.apply(pass.kernels.sigmoid);
 
-        let mut wkv = Rows::zeros(x.data.len() / x.width, x.width);
-        for (state, rows) in pass.states.iter_mut().zip(&pass.rows) {
-            let (a, rest) = state.layer_mut(pass.layer).wkv.split_at_mut(x.width);
-            let (b, p) = rest.split_at_mut(x.width);
-            for (i, out) in rows.clone().zip(wkv.data[rows.start * x.width..].chunks_exact_mut(x.width)) {
-                wkv4([&mut *a, &mut *b, &mut *p], k.row(i), v.row(i), &self.decay, &self.bonus, out);
-            }
-        }
-        pass.multiply(&self.output, &wkv.zip(&r, |wkv, r| r * wkv))
+        let kernels = pass.kernels;
+        let wkv = pass.recur_channels(out.width, |channels, row, state, out| {
+            let inputs = Head4 {
+                key: &k.row(row)[channels.clone()],
+                value: &v.row(row)[channels.clone()],
+                decay: &self.decay[channels.clone()],
+                bonus: &self.bonus[channels],
+            };
+            (kernels.wkv4)(state, inputs, out);
+        });
+        let [y] = pass.inputs([&[&self.output]], |_, row, out| {
+            out.copy_from_slice(r.row(row));
+            (kernels.sigmoid)(out);
+            out.iter_mut().zip(wkv.row(row)).for_each(|(out, wkv)| *out *= wkv);
+        });
+        pass.multiply_add(&self.output, &y, out);
     }
 
-    fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        self.channel_mix.forward(x, pass)
+    fn channel_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        self.channel_mix.forward(x, out, pass);
     }
 }

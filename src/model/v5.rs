@@ -66,14 +66,15 @@ impl LayerV5 {
 }
 
 impl Layer for LayerV5 {
-    fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        let dx = pass.token_shift(x, Shift::TimeMix);
-        let [xr, xk, xv] = pass.lerp(x, &dx, [&self.mix_r, &self.mix_k, &self.mix_v]);
+    fn time_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        let x = pass.token_shift(x, Shift::TimeMix);
+        let [xr, xk, xv] = pass
+            .lerp(&x, [(&self.mix_r, &[&self.receptance]), (&self.mix_k, &[&self.key]), (&self.mix_v, &[&self.value])]);
         let inputs = [(&self.receptance, &xr), (&self.key, &xk), (&self.value, &xv)];
         let ([r, k, v], g) = match &self.gate {
             None => (pass.multiply_all(inputs), None),
             Some(gate) => {
-                let [xg] = pass.lerp(x, &dx, [&gate.mix]);
+                let [xg] = pass.lerp(&x, [(&gate.mix, &[&gate.weight])]);
                 let [r, k, v] = inputs;
                 let [r, k, v, g] = pass.multiply_all([r, k, v, (&gate.weight, &xg)]);
                 ([r, k, v], Some(g))
@@ -81,7 +82,7 @@ impl Layer for LayerV5 {
         };
 
         let (n, kernels) = (self.head_size, pass.kernels);
-        let y = pass.recur(x.width, n, |head, row, state, out| {
+        let y = pass.recur(out.width, n, |head, row, state, out| {
             let part = head * n..(head + 1) * n;
             let inputs = Head5 {
                 receptance: &r.row(row)[part.clone()],
@@ -96,10 +97,10 @@ impl Layer for LayerV5 {
                 gate(out, &g.row(row)[part], kernels);
             }
         });
-        pass.multiply(&self.output, &y)
+        pass.multiply_add(&self.output, &pass.input(&y, &self.output), out);
     }
 
-    fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        self.channel_mix.forward(x, pass)
+    fn channel_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        self.channel_mix.forward(x, out, pass);
     }
 }

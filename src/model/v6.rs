@@ -2,11 +2,11 @@
 
 use super::channel_mix::ChannelMix;
 use super::forward::Layer;
-use super::pass::{Pass, Shift};
+use super::pass::{Pass, Shift, Shifted};
 use super::rows::{Rows, gate};
 use super::weights::Loader;
 use crate::error::Result;
-use crate::kernel::{Head5, Matrix, Norm};
+use crate::kernel::{Activations, Head5, LARGEST_HEAD, Matrix, Norm};
 
 pub(super) struct LayerV6 {
     /// `time_maa_x`: the mix that the data-dependent mixes are computed from.
@@ -60,28 +60,31 @@ impl LayerV6 {
 
     /// The inputs of decay, key, value, receptance and gate: how much of the previous token flows into each depends on
     /// the tokens themselves.
-    fn mixed(&self, x: &Rows, dx: &Rows, pass: &Pass<'_>) -> [Rows; 5] {
-        let [xx] = pass.lerp(x, dx, [&self.maa_x]);
-        let low = pass.multiply(&self.maa_w1, &xx).apply(pass.kernels.tanh);
+    fn mixed(&self, x: &Shifted<'_>, pass: &Pass<'_>) -> [Activations; 5] {
+        let [xx] = pass.lerp(x, [(&self.maa_x, &[&self.maa_w1])]);
+        let low = pass.multiply(&self.maa_w1, &xx);
         let rank = low.width / 5;
-        let [w, k, v, r, g] = std::array::from_fn(|i| low.columns(i * rank..(i + 1) * rank));
         let [to_w, to_k, to_v, to_r, to_g] = &self.maa_w2;
-        let mut mixes = pass.multiply_all([(to_w, &w), (to_k, &k), (to_v, &v), (to_r, &r), (to_g, &g)]);
-        for (mix, maa) in mixes.iter_mut().zip(&self.maa) {
-            pass.each_row(mix, |i, mix| {
-                for (((mix, maa), dx), x) in mix.iter_mut().zip(maa).zip(dx.row(i)).zip(x.row(i)) {
-                    *mix = x + dx * (maa + *mix);
-                }
-            });
-        }
-        mixes
+        let [w, k, v, r, g] = pass.inputs([&[to_w], &[to_k], &[to_v], &[to_r], &[to_g]], |input, row, out| {
+            out.copy_from_slice(&low.row(row)[input * rank..(input + 1) * rank]);
+            (pass.kernels.tanh)(out);
+        });
+        let mixes = pass.multiply_all([(to_w, &w), (to_k, &k), (to_v, &v), (to_r, &r), (to_g, &g)]);
+        let takers: [&[&Matrix]; 5] =
+            [&[&self.decay_w1], &[&self.key], &[&self.value], &[&self.receptance], &[&self.gate]];
+        pass.inputs(takers, |input, row, out| {
+            let mixes = mixes[input].row(row).iter().zip(&self.maa[input]);
+            for (((out, x), previous), (mix, maa)) in out.iter_mut().zip(x.row(row)).zip(x.previous(row)).zip(mixes) {
+                *out = x + (previous - x) * (maa + mix);
+            }
+        })
     }
 }
 
 impl Layer for LayerV6 {
-    fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        let dx = pass.token_shift(x, Shift::TimeMix);
-        let [xw, xk, xv, xr, xg] = self.mixed(x, &dx, pass);
+    fn time_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        let x = pass.token_shift(x, Shift::TimeMix);
+        let [xw, xk, xv, xr, xg] = self.mixed(&x, pass);
         let [r, k, v, g, low] = pass.multiply_all([
             (&self.receptance, &xr),
             (&self.key, &xk),
@@ -89,29 +92,38 @@ impl Layer for LayerV6 {
             (&self.gate, &xg),
             (&self.decay_w1, &xw),
         ]);
-        let w = pass
-            .multiply(&self.decay_w2, &low.apply(pass.kernels.tanh))
-            .zip_channels(&self.decay, |w, decay| decay + w);
-        let w = w.apply(pass.kernels.exp).map(|x| -x).apply(pass.kernels.exp);
+        let [low] = pass.inputs([&[&self.decay_w2]], |_, row, out| {
+            out.copy_from_slice(low.row(row));
+            (pass.kernels.tanh)(out);
+        });
+        let w = pass.multiply(&self.decay_w2, &low);
 
         let (n, kernels) = (self.head_size, pass.kernels);
-        let y = pass.recur(x.width, n, |head, row, state, out| {
+        let y = pass.recur(out.width, n, |head, row, state, out| {
             let part = head * n..(head + 1) * n;
+            let mut decay = [0.0; LARGEST_HEAD];
+            let decay = &mut decay[..n];
+            for ((decay, w), base) in decay.iter_mut().zip(&w.row(row)[part.clone()]).zip(&self.decay[part.clone()]) {
+                *decay = base + w;
+            }
+            (kernels.exp)(decay);
+            decay.iter_mut().for_each(|x| *x = -*x);
+            (kernels.exp)(decay);
             let inputs = Head5 {
                 receptance: &r.row(row)[part.clone()],
                 key: &k.row(row)[part.clone()],
                 value: &v.row(row)[part.clone()],
-                decay: &w.row(row)[part.clone()],
+                decay,
                 bonus: &self.bonus[part.clone()],
             };
             (kernels.wkv5)(state, inputs, out);
             self.ln_x.apply_to_head(out, part.start, kernels);
             gate(out, &g.row(row)[part], kernels);
         });
-        pass.multiply(&self.output, &y)
+        pass.multiply_add(&self.output, &pass.input(&y, &self.output), out);
     }
 
-    fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        self.channel_mix.forward(x, pass)
+    fn channel_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        self.channel_mix.forward(x, out, pass);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::forward::Layer;
 use super::pass::{Pass, Shift};
-use super::rows::{Rows, relu_squared};
+use super::rows::Rows;
 use super::weights::Loader;
 use crate::error::Result;
-use crate::kernel::{Head7, Kernels, LARGEST_HEAD, Matrix, Norm, l2_normalize};
+use crate::kernel::{Matrix, Norm, Parameters7, Token7};
 
 pub(super) struct LayerV7 {
     x_r: Vec<f32>,
@@ -84,131 +84,93 @@ impl LayerV7 {
         })
     }
 
-    /// One head's part of one token: what its channels need of the products, the recurrence, and what follows it.
-    ///
-    /// `first` is the head's first channel; `state` and `out` are the head's own.
-    fn head(&self, first: usize, token: &Token<'_>, state: &mut [f32], out: &mut [f32], kernels: &Kernels) {
-        /// `exp(-0.5)`, to the digits that training used: no channel keeps less than `exp(-0.606531)` of its state.
-        const FASTEST_DECAY: f32 = 0.606_531;
-        let mut scratch = [[0.0; LARGEST_HEAD]; 6];
-        let [w, a, k, v, kk, mix] = scratch.each_mut().map(|row| &mut row[..out.len()]);
-        let channels = first..first + out.len();
-
-        // w = exp(-0.606531 * sigmoid(w0 + w)), a = sigmoid(a0 + a)
-        add(w, &self.decay.bias[channels.clone()], &token.w[channels.clone()]);
-        (kernels.sigmoid)(w);
-        w.iter_mut().for_each(|w| *w *= -FASTEST_DECAY);
-        (kernels.exp)(w);
-        add(a, &self.rate.bias[channels.clone()], &token.a[channels.clone()]);
-        (kernels.sigmoid)(a);
-
-        // v += (first layer's v - v) * sigmoid(v0 + v)
-        v.copy_from_slice(&token.v[channels.clone()]);
-        if let (Some(low_rank), Some((first, low))) = (&self.value_mix, token.first_value) {
-            add(mix, &low_rank.bias[channels.clone()], &low[channels.clone()]);
-            (kernels.sigmoid)(mix);
-            for ((v, first), mix) in v.iter_mut().zip(&first[channels.clone()]).zip(mix.iter()) {
-                *v += (first - *v) * mix;
-            }
+    /// The parameters of one head's channels.
+    fn head(&self, head: usize) -> Parameters7<'_> {
+        let channels = head * self.head_size..(head + 1) * self.head_size;
+        Parameters7 {
+            decay: &self.decay.bias[channels.clone()],
+            rate: &self.rate.bias[channels.clone()],
+            value_mix: self.value_mix.as_ref().map(|mix| &mix.bias[channels.clone()]),
+            k_k: &self.k_k[channels.clone()],
+            k_a: &self.k_a[channels.clone()],
+            r_k: &self.r_k[channels.clone()],
+            ln_x: self.ln_x.part(channels.start, channels.len()),
         }
-
-        // kk = k * k_k / its length, k *= 1 + (a - 1) * k_a
-        let (k_k, k_a) = (&self.k_k[channels.clone()], &self.k_a[channels.clone()]);
-        let token_k = &token.k[channels.clone()];
-        for (((kk, k), x), (k_k, (k_a, a))) in
-            kk.iter_mut().zip(k.iter_mut()).zip(token_k).zip(k_k.iter().zip(k_a.iter().zip(a.iter())))
-        {
-            *kk = x * k_k;
-            *k = x * (1.0 + (a - 1.0) * k_a);
-        }
-        l2_normalize(kk);
-
-        let r = &token.r[channels.clone()];
-        let inputs = Head7 { receptance: r, key: k, value: v, decay: w, removal: kk, rate: a };
-        (kernels.wkv7)(state, inputs, out);
-        self.ln_x.apply_to_head(out, first, kernels);
-
-        // y = (y + (r * k * r_k summed over the head) * v) * g
-        let r_k = &self.r_k[channels.clone()];
-        let bonus: f32 = r.iter().zip(k.iter()).zip(r_k).map(|((r, k), r_k)| r * k * r_k).sum();
-        for ((out, v), g) in out.iter_mut().zip(v.iter()).zip(&token.g[channels]) {
-            *out = (*out + bonus * v) * g;
-        }
-    }
-}
-
-/// One token's products, each `[n_embd]`.
-struct Token<'a> {
-    r: &'a [f32],
-    w: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
-    a: &'a [f32],
-    g: &'a [f32],
-    /// The first layer's value, and how much of it flows in; `None` in that layer itself.
-    first_value: Option<(&'a [f32], &'a [f32])>,
-}
-
-/// `out = a + b`
-fn add(out: &mut [f32], a: &[f32], b: &[f32]) {
-    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-        *out = a + b;
     }
 }
 
 impl Layer for LayerV7 {
-    fn time_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        let dx = pass.token_shift(x, Shift::TimeMix);
-        let mixes = [&self.x_r, &self.x_w, &self.x_k, &self.x_v, &self.x_a, &self.x_g];
-        let [xr, xw, xk, xv, xa, xg] = pass.lerp(x, &dx, mixes.map(|mix| &mix[..]));
-
+    fn time_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
         /// The first layer's, whose value stays as it is.
         static NONE: Matrix = Matrix::empty();
-        // All products of the inputs at once, then all those of the low-rank pairs' middles.
         let (w, a, g) = (&self.decay, &self.rate, &self.gate);
-        let first = pass.multiply_all([
+        let (v_down, v_up) = self.value_mix.as_ref().map_or((&NONE, &NONE), |mix| (&mix.down, &mix.up));
+        let x = pass.token_shift(x, Shift::TimeMix);
+        let [xr, xw, xk, xv, xa, xg] = pass.lerp(
+            &x,
+            [
+                (&self.x_r, &[&self.receptance]),
+                (&self.x_w, &[&w.down]),
+                (&self.x_k, &[&self.key]),
+                (&self.x_v, &[&self.value, v_down]),
+                (&self.x_a, &[&a.down]),
+                (&self.x_g, &[&g.down]),
+            ],
+        );
+        // All products of the inputs at once, then all those of the low-rank pairs' middles.
+        let [r, k, v, w_low, a_low, g_low, v_low] = pass.multiply_all([
             (&self.receptance, &xr),
             (&self.key, &xk),
             (&self.value, &xv),
             (&w.down, &xw),
             (&a.down, &xa),
             (&g.down, &xg),
-            (self.value_mix.as_ref().map_or(&NONE, |mix| &mix.down), &xv),
+            (v_down, &xv),
         ]);
-        let [r, k, v, w_low, a_low, g_low, v_low] = first;
-        let (w_low, g_low) = (w_low.apply(pass.kernels.tanh), g_low.apply(pass.kernels.sigmoid));
-        let [w, a, g, mix] = pass.multiply_all([
-            (&w.up, &w_low),
-            (&a.up, &a_low),
-            (&g.up, &g_low),
-            (self.value_mix.as_ref().map_or(&NONE, |mix| &mix.up), &v_low),
-        ]);
+        let kernels = pass.kernels;
+        let [w_low, a_low, g_low, v_low] =
+            pass.inputs([&[&w.up], &[&a.up], &[&g.up], &[v_up]], |input, row, out| match input {
+                0 => {
+                    out.copy_from_slice(w_low.row(row));
+                    (kernels.tanh)(out);
+                }
+                1 => out.copy_from_slice(a_low.row(row)),
+                2 => {
+                    out.copy_from_slice(g_low.row(row));
+                    (kernels.sigmoid)(out);
+                }
+                _ => out.copy_from_slice(v_low.row(row)),
+            });
+        let [w, a, g, mix] = pass.multiply_all([(&w.up, &w_low), (&a.up, &a_low), (&g.up, &g_low), (v_up, &v_low)]);
         let first_value = match (&self.value_mix, pass.first_value.take()) {
             (Some(_), Some(first)) => first,
             _ => v.clone(),
         };
 
-        let (n, kernels) = (self.head_size, pass.kernels);
-        let y = pass.recur(x.width, n, |head, row, state, out| {
-            let token = Token {
-                r: r.row(row),
-                w: w.row(row),
-                k: k.row(row),
-                v: v.row(row),
-                a: a.row(row),
-                g: g.row(row),
-                first_value: self.value_mix.as_ref().map(|_| (first_value.row(row), mix.row(row))),
+        let (n, last) = (self.head_size, pass.len() - 1);
+        let y = pass.recur(out.width, n, |head, row, state, out| {
+            let part = head * n..(head + 1) * n;
+            let token = |row: usize| Token7 {
+                receptance: &r.row(row)[part.clone()],
+                decay: &w.row(row)[part.clone()],
+                key: &k.row(row)[part.clone()],
+                value: &v.row(row)[part.clone()],
+                rate: &a.row(row)[part.clone()],
+                gate: &g.row(row)[part.clone()],
+                first_value: &first_value.row(row)[part.clone()],
+                value_mix: self.value_mix.as_ref().map_or(&[], |_| &mix.row(row)[part.clone()]),
             };
-            self.head(head * n, &token, state, out, kernels);
+            let next = (row + 1).min(last);
+            (kernels.head7)(state, self.head(head), [token(row), token(next)], out);
         });
         pass.first_value = Some(first_value);
-        pass.multiply(&self.output, &y)
+        pass.multiply_add(&self.output, &pass.input(&y, &self.output), out);
     }
 
-    fn channel_mix(&self, x: &Rows, pass: &mut Pass<'_>) -> Rows {
-        let dx = pass.token_shift(x, Shift::ChannelMix);
-        let [xk] = pass.lerp(x, &dx, [&self.ffn_x_k]);
-        let k = pass.multiply(&self.ffn_key, &xk).map(relu_squared);
-        pass.multiply(&self.ffn_value, &k)
+    fn channel_mix(&self, x: &Rows, out: &mut Rows, pass: &mut Pass<'_>) {
+        let x = pass.token_shift(x, Shift::ChannelMix);
+        let [xk] = pass.lerp(&x, [(&self.ffn_x_k, &[&self.ffn_key])]);
+        let k = pass.multiply_relu_squared(&self.ffn_key, &xk, &self.ffn_value);
+        pass.multiply_add(&self.ffn_value, &k, out);
     }
 }

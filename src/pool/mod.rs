@@ -1,8 +1,11 @@
 //! The threads of a model. Everything parallel in a forward pass goes through here.
 
-#![allow(unsafe_code, reason = "threads take different items of one slice")]
+#![allow(unsafe_code, reason = "threads take different parts of one slice")]
 
 mod crew;
+
+use std::marker::PhantomData;
+use std::ops::Range;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -61,19 +64,63 @@ impl Pool {
         self.crew.run(tasks, work);
     }
 
-    /// Calls `work` on every item, on this thread and the crew's.
-    pub fn run_each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Sync) {
-        let items = Items(items.as_mut_ptr(), items.len());
-        self.run(items.1, &|index| {
-            let items = &items;
-            // SAFETY: inside the slice, and every index comes once.
-            work(unsafe { &mut *items.0.add(index) });
+    /// Calls `work` with every `len` numbers of a slice and their index, on this thread and the crew's.
+    pub fn run_chunks<T: Send>(&self, slice: &mut [T], len: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+        let (tasks, end) = (slice.len().div_ceil(len), slice.len());
+        let parts = Disjoint::new(slice);
+        self.run(tasks, &|index| {
+            // SAFETY: every index comes once.
+            work(index, unsafe { parts.part(index * len..((index + 1) * len).min(end)) });
         });
     }
 }
 
-/// The items of a slice, for whoever promises to take different ones.
-struct Items<T>(*mut T, usize);
+/// A slice of which threads take different parts.
+pub(crate) struct Disjoint<'a, T> {
+    data: *mut T,
+    len: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
 
-// SAFETY: each item is used by one thread only.
-unsafe impl<T: Send> Sync for Items<T> {}
+// SAFETY: who takes a part promises that it is nobody else's.
+unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Disjoint<'_, T> {}
+
+impl<T> Clone for Disjoint<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Disjoint<'_, T> {}
+
+impl<'a, T> Disjoint<'a, T> {
+    pub fn new(slice: &'a mut [T]) -> Self {
+        Self { data: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// # Safety
+    /// No other part that is in use overlaps this one.
+    #[allow(clippy::mut_from_ref, reason = "the caller keeps the parts apart")]
+    pub unsafe fn part(&self, range: Range<usize>) -> &'a mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: inside the slice, as just asserted, and nobody else's, as promised.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(range.start), range.len()) }
+    }
+
+    /// Row `index` of rows that have `width` items each; nothing of an empty slice.
+    ///
+    /// # Safety
+    /// As for `part`.
+    #[allow(clippy::mut_from_ref, reason = "the caller keeps the rows apart")]
+    pub unsafe fn row(&self, index: usize, width: usize) -> &'a mut [T] {
+        let range = if self.len == 0 { 0..0 } else { index * width..(index + 1) * width };
+        // SAFETY: as promised.
+        unsafe { self.part(range) }
+    }
+}
