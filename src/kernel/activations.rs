@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "threads write different rows")]
 
 use super::layouts::BLOCK;
+use super::simd::Simd;
 use super::{Buffer, Kernels, Matrix};
 use crate::pool::{Disjoint, Pool};
 
@@ -160,34 +161,48 @@ impl ActivationRows<'_> {
 
 /// Quantizes one row; a last block that is not full is filled up with zeros. What is not finite makes its block NaN.
 #[inline(always)]
-pub(super) fn quantize(row: &[f32], out: &mut [Block]) {
+pub(super) fn quantize<S: Simd>(simd: S, row: &[f32], out: &mut [Block]) {
     let (whole, rest) = row.as_chunks::<BLOCK>();
     for (x, out) in whole.iter().zip(out.iter_mut()) {
-        *out = quantize_block(x);
+        *out = quantize_block(simd, x);
     }
     if !rest.is_empty() {
         let mut last = [0.0; BLOCK];
         last[..rest.len()].copy_from_slice(rest);
-        out[whole.len()] = quantize_block(&last);
+        out[whole.len()] = quantize_block(simd, &last);
     }
 }
 
-/// Loops of a fixed length, over integers where they sum up, become vector instructions. Closures may stay functions of
-/// their own, compiled without these.
 #[inline(always)]
-fn quantize_block(x: &[f32; BLOCK]) -> Block {
+fn quantize_block<S: Simd>(simd: S, x: &[f32; BLOCK]) -> Block {
     /// Below it the inverse would overflow; such numbers are zeros.
     const SMALLEST: f32 = 1e-30;
-    /// 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits.
-    const ROUNDER: f32 = 12_582_912.0;
+    let most = simd.largest(x);
+    let inverse = if most > SMALLEST && most.is_finite() { 127.0 / most } else { 0.0 };
+    let scale = if inverse > 0.0 { most / 127.0 } else { most * 0.0 };
+    let (quads, sums) = simd.round(x, inverse);
+    let [first, second] = sums;
+    Block { quads, scale, sums, totals: [f32::from(first) * scale, f32::from(second) * scale] }
+}
+
+/// The largest magnitude; what is not finite if there is such a number.
+#[inline(always)]
+pub(super) fn largest(x: &[f32; BLOCK]) -> f32 {
     // As integers, so that NaN is the largest of all.
     let mut most = 0;
     for x in x {
         most = most.max(x.to_bits() & 0x7fff_ffff);
     }
-    let most = f32::from_bits(most);
-    let inverse = if most > SMALLEST && most.is_finite() { 127.0 / most } else { 0.0 };
-    let scale = if inverse > 0.0 { most / 127.0 } else { most * 0.0 };
+    f32::from_bits(most)
+}
+
+/// The integers nearest to `x * inverse`, below 128, as four bytes each, and the sums of each half.
+#[inline(always)]
+pub(super) fn round(x: &[f32; BLOCK], inverse: f32) -> ([i32; 8], [i16; 2]) {
+    /// 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits.
+    const ROUNDER: f32 = 12_582_912.0;
+    // Loops of a fixed length, over integers where they sum up, become vector instructions. Closures may stay functions
+    // of their own, compiled without these.
     let mut rounded = [0i32; BLOCK];
     for (rounded, x) in rounded.iter_mut().zip(x) {
         *rounded = (x * inverse + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i32;
@@ -207,5 +222,5 @@ fn quantize_block(x: &[f32; BLOCK]) -> Block {
         }
     }
     let [first, second] = sums;
-    Block { quads, scale, sums: [first as i16, second as i16], totals: [first as f32 * scale, second as f32 * scale] }
+    (quads, [first as i16, second as i16])
 }

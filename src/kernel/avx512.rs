@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::Kernels;
+use super::layouts::BLOCK;
 use super::simd::Simd;
 
 /// The kernels, if this processor can run them.
@@ -121,6 +122,36 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn to_floats(self, ints: __m512i) -> __m512 {
         unsafe { _mm512_cvtepi32_ps(ints) }
+    }
+
+    #[inline(always)]
+    fn largest(self, x: &[f32; BLOCK]) -> f32 {
+        let (low, high) = x.split_at(16);
+        unsafe {
+            let magnitude = _mm512_set1_epi32(0x7fff_ffff);
+            let low = _mm512_and_si512(_mm512_loadu_si512(low.as_ptr().cast()), magnitude);
+            let high = _mm512_and_si512(_mm512_loadu_si512(high.as_ptr().cast()), magnitude);
+            f32::from_bits(_mm512_reduce_max_epu32(_mm512_max_epu32(low, high)))
+        }
+    }
+
+    #[inline(always)]
+    fn round(self, x: &[f32; BLOCK], inverse: f32) -> ([i32; 8], [i16; 2]) {
+        let mut quads = [0; 8];
+        let mut sums = [0; 2];
+        let halves = x.as_chunks::<16>().0.iter().zip(quads.as_chunks_mut::<4>().0);
+        for ((x, quads), sum) in halves.zip(&mut sums) {
+            unsafe {
+                let scaled = _mm512_mul_ps(_mm512_loadu_ps(x.as_ptr()), _mm512_set1_ps(inverse));
+                let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(scaled));
+                _mm_storeu_si128(quads.as_mut_ptr().cast(), bytes);
+                // Sums of absolute differences are there for unsigned bytes only.
+                let unsigned = _mm_xor_si128(bytes, _mm_set1_epi8(-128));
+                let parts = _mm_sad_epu8(unsigned, _mm_setzero_si128());
+                *sum = (_mm_extract_epi16::<0>(parts) + _mm_extract_epi16::<4>(parts) - 16 * 128) as i16;
+            }
+        }
+        (quads, sums)
     }
 
     #[inline(always)]

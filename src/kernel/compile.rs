@@ -49,7 +49,7 @@ macro_rules! compile {
             crate::kernel::norm::normalize(row, norm);
         });
         compile!(@ $features, quantize(row: &[f32], out: &mut [Block]) {
-            crate::kernel::activations::quantize(row, out);
+            crate::kernel::activations::quantize($simd, row, out);
         });
         compile!(@ $features, multiply(
             format: Format, panels: Panels<'_>, x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch

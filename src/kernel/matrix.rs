@@ -169,15 +169,16 @@ enum Output<'a> {
 const TOGETHER: usize = 4;
 
 fn run_all(products: &[Product<'_>], kernels: &Kernels, pool: &Pool) {
-    /// Parts of a product for each thread: when all are taken, the last to finish is not far behind.
-    const PARTS: usize = 8;
+    /// Parts of a product for each thread, for one row of activations and for more: when all are taken, the last to finish
+    /// is not far behind.
+    const PARTS: [usize; 2] = [4, 8];
     /// Bytes of weights, times rows of activations, below which handing out costs more than it saves.
     const LEAST: usize = 1 << 15;
     let mut parts = Vec::new();
     let mut work = 0;
     for product in products.iter().filter(|product| product.matrix.rows > 0) {
         let strips = product.matrix.rows.div_ceil(LANES * TOGETHER);
-        let step = strips.div_ceil(PARTS * pool.threads());
+        let step = strips.div_ceil(PARTS[usize::from(product.x.len() > 1)] * pool.threads());
         work += product.matrix.size() * product.x.len();
         for first in (0..strips).step_by(step) {
             parts.push((product, first..(first + step).min(strips)));

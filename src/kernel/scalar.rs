@@ -24,7 +24,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     lerp: vecmath::lerp,
     relu_squared: vecmath::relu_squared,
     normalize: norm::normalize,
-    quantize: activations::quantize,
+    quantize: |row, out| activations::quantize(Scalar, row, out),
     multiply: |format, panels, x, out, scratch| product::multiply(Scalar, format, panels, x, out, scratch),
 };
 

@@ -1,5 +1,8 @@
 //! What the products need of an instruction set: vectors of sixteen lanes, one for each row of a panel.
 
+use super::activations;
+use super::layouts::BLOCK;
+
 /// Rows of a panel, and lanes of a vector.
 pub(crate) const LANES: usize = 16;
 
@@ -45,6 +48,17 @@ pub(super) trait Simd: Copy {
     }
     fn ints(self, x: i32) -> Self::Ints;
     fn to_floats(self, ints: Self::Ints) -> Self::Floats;
+
+    /// See [`activations::largest`].
+    #[inline(always)]
+    fn largest(self, x: &[f32; BLOCK]) -> f32 {
+        activations::largest(x)
+    }
+    /// See [`activations::round`].
+    #[inline(always)]
+    fn round(self, x: &[f32; BLOCK], inverse: f32) -> ([i32; 8], [i16; 2]) {
+        activations::round(x, inverse)
+    }
 
     fn splat(self, x: f32) -> Self::Floats;
     fn floats(self, x: &[f32; LANES]) -> Self::Floats;

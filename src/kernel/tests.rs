@@ -140,7 +140,7 @@ fn product(matrix: &Matrix, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<f3
 /// What the products of quantized weights make of activations.
 fn rounded(x: &[f32]) -> Vec<f32> {
     let mut blocks = vec![Block::default(); x.len().div_ceil(32)];
-    activations::quantize(x, &mut blocks);
+    (scalar::KERNELS.quantize)(x, &mut blocks);
     let bytes = |block: &Block| block.quads.map(i32::to_le_bytes).concat();
     let values =
         |block: &Block| bytes(block).into_iter().map(|byte| f32::from(byte as i8) * block.scale).collect::<Vec<_>>();
