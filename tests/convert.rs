@@ -377,6 +377,13 @@ fn a_tokenizer_travels_inside_a_gguf_file() {
         assert_eq!(tokenizer.end_of_text(), Some(0), "{name}");
         let ids = tokenizer.encode("Ein Hund: 犬").unwrap();
         assert_eq!(tokenizer.decode(&ids).unwrap(), "Ein Hund: 犬", "{name}");
+        // For llama.cpp, which knows no tokenizer.json.
+        let said = |key: &str| {
+            let pairs = model.info().metadata.pairs.iter().find(|(k, _)| k == &format!("tokenizer.ggml.{key}"));
+            pairs.map(|(_, value)| value.clone()).unwrap()
+        };
+        let shown = ["model", "pre", "tokens", "token_type", "merges", "eos_token_id"].map(said);
+        assert_eq!(shown, ["gpt2", "gpt-2", "[260 items]", "[260 items]", "[1 items]", "0"], "{name}");
     }
     let error = refusal(
         "v7.pth",

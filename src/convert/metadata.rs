@@ -116,14 +116,18 @@ fn sizes(checkpoint: &Checkpoint, config: &Config) -> Vec<(String, Value)> {
     pairs
 }
 
+// Kinds of tokens in `tokenizer.ggml.token_type`.
+const NORMAL: i32 = 1;
+const CONTROL: i32 = 3;
+const UNUSED: i32 = 5;
+
 /// The tokenizer: a greedy vocabulary as llama.cpp's `rwkv` model, another as the `tokenizer.json` it is.
 fn vocabulary(tokenizer: &Tokenizer, n_vocab: usize) -> Vec<(String, Value)> {
-    const NORMAL: i32 = 1;
-    const CONTROL: i32 = 3;
-    const UNUSED: i32 = 5;
     let key = |name: &str| format!("tokenizer.{name}");
     if let Some(json) = tokenizer.to_json() {
-        return vec![(key("huggingface.json"), Value::Text(json))];
+        let mut pairs = byte_pairs(&json, n_vocab).unwrap_or_default();
+        pairs.push((key("huggingface.json"), Value::Text(json)));
+        return pairs;
     }
     let (mut texts, mut kinds) = (Vec::new(), Vec::new());
     let padding = std::iter::repeat(&[][..]);
@@ -149,4 +153,51 @@ fn vocabulary(tokenizer: &Tokenizer, n_vocab: usize) -> Vec<(String, Value)> {
         }
     }
     pairs
+}
+
+/// A `tokenizer.json` as llama.cpp's `gpt2` model, if it is one: pairs of bytes, split as GPT-2 does. Ours is read from the
+/// JSON; this is for others, who would not open a file without.
+fn byte_pairs(json: &str, n_vocab: usize) -> Option<Vec<(String, Value)>> {
+    let json: serde_json::Value = serde_json::from_str(json).ok()?;
+    let (model, split) = (&json["model"], &json["pre_tokenizer"]);
+    if model["type"] != "BPE" || split["type"] != "ByteLevel" || split["use_regex"] == false {
+        return None;
+    }
+    let mut texts: Vec<Vec<u8>> = (0..n_vocab).map(|id| format!("[PAD{id}]").into_bytes()).collect();
+    let mut kinds = vec![UNUSED; n_vocab];
+    let mut set = |id: &serde_json::Value, text: &str, kind: i32| {
+        let id = usize::try_from(id.as_u64()?).ok()?;
+        *texts.get_mut(id)? = text.as_bytes().to_vec();
+        *kinds.get_mut(id)? = kind;
+        Some(())
+    };
+    for (text, id) in model["vocab"].as_object()? {
+        set(id, text, NORMAL)?;
+    }
+    let mut end = None;
+    for token in json["added_tokens"].as_array()? {
+        let text = token["content"].as_str()?;
+        let special = token["special"] == true;
+        set(&token["id"], text, if special { CONTROL } else { NORMAL })?;
+        end = end.or(token["id"].as_u64().filter(|_| special && text == "<|endoftext|>"));
+    }
+    // Older files have each pair as one text, newer ones as two.
+    let merge = |pair: &serde_json::Value| match pair.as_array() {
+        Some(pair) => Some(format!("{} {}", pair.first()?.as_str()?, pair.get(1)?.as_str()?)),
+        None => pair.as_str().map(str::to_string),
+    };
+    let merges: Option<Vec<_>> =
+        model["merges"].as_array()?.iter().map(|pair| merge(pair).map(String::into_bytes)).collect();
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    let mut pairs = vec![
+        (key("model"), Value::Text("gpt2".into())),
+        (key("pre"), Value::Text("gpt-2".into())),
+        (key("tokens"), Value::Texts(texts)),
+        (key("token_type"), Value::I32s(kinds)),
+        (key("merges"), Value::Texts(merges?)),
+    ];
+    if let Some(end) = end {
+        pairs.extend(["bos", "eos"].map(|name| (key(&format!("{name}_token_id")), Value::U32(end as u32))));
+    }
+    Some(pairs)
 }

@@ -97,6 +97,7 @@ fn blocks<S: Simd, L: Layout>(
         return;
     }
     let offset = if L::SIGNED { S::SIGNED_OFFSET } else { L::OFFSET };
+    let corrections = Corrections { offset, totals: totals::<L>() };
     let stride = panels.len();
     let pairs = panels.bytes.chunks(2 * panels.size).zip((0..stride).step_by(2));
     let steps = |pair| (0..per_row).step_by(STEP).map(move |first| (pair, first..(first + STEP).min(per_row)));
@@ -105,13 +106,20 @@ fn blocks<S: Simd, L: Layout>(
         let x = Blocks { data: x, per_row, columns };
         let out = &mut out[first..];
         match (L::PARTS, L::MIN, L::SIGNED) {
-            (1, false, false) => tiles::<S, 1, false, false>(simd, scratch, offset, &x, stride, out),
-            (1, true, false) => tiles::<S, 1, true, false>(simd, scratch, offset, &x, stride, out),
-            (1, _, true) => tiles::<S, 1, false, true>(simd, scratch, offset, &x, stride, out),
-            (_, false, _) => tiles::<S, 2, false, false>(simd, scratch, offset, &x, stride, out),
-            (_, true, _) => tiles::<S, 2, true, false>(simd, scratch, offset, &x, stride, out),
+            (1, false, false) => tiles::<S, 1, false, false>(simd, scratch, corrections, &x, stride, out),
+            (1, true, false) => tiles::<S, 1, true, false>(simd, scratch, corrections, &x, stride, out),
+            (1, _, true) => tiles::<S, 1, false, true>(simd, scratch, corrections, &x, stride, out),
+            (_, false, _) => tiles::<S, 2, false, false>(simd, scratch, corrections, &x, stride, out),
+            (_, true, _) => tiles::<S, 2, true, false>(simd, scratch, corrections, &x, stride, out),
         }
     }
+}
+
+/// What makes up for levels that are not the weights themselves.
+#[derive(Clone, Copy)]
+struct Corrections {
+    offset: i32,
+    totals: usize,
 }
 
 /// Some columns of rows of activations, in blocks.
@@ -152,7 +160,7 @@ fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f3
                 }
                 sum = add_part(simd, scale[p], dot, x.scale, sum);
                 if L::MIN {
-                    sum = simd.mul_add(min[p], simd.splat(total(x, L::PARTS, p)), sum);
+                    sum = simd.mul_add(min[p], simd.splat(x.totals[totals::<L>() + p]), sum);
                 }
             }
         }
@@ -171,12 +179,13 @@ fn first_dot<S: Simd>(simd: S, offset: i32, x: &Block, parts: usize, p: usize) -
     }
 }
 
-/// The activations' sum over the whole block or over one half, times their scale.
-#[inline(always)]
-fn total(x: &Block, parts: usize, p: usize) -> f32 {
-    match parts {
-        1 => x.totals[0] + x.totals[1],
-        _ => x.totals[p],
+/// Where a block of activations has the sums by which a layout's minima are multiplied: of the whole block, for ggml's
+/// simple formats as ggml rounds it, or of the first half and then the second.
+const fn totals<L: Layout>() -> usize {
+    match (L::PARTS, L::BLOCKS) {
+        (1, 1) => 0,
+        (1, _) => 1,
+        _ => 2,
     }
 }
 
@@ -231,7 +240,7 @@ fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>
 fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     simd: S,
     scratch: &Scratch,
-    offset: i32,
+    corrections: Corrections,
     x: &Blocks<'_>,
     stride: usize,
     out: &mut [[f32; LANES]],
@@ -240,7 +249,16 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     let mut row = 0;
     if S::REGISTERS >= 32 && scratch.panels == 2 {
         while row + 4 <= n {
-            tile::<S, PARTS, MIN, SIGNED, 2, 4>(simd, scratch, 0, offset, x, row, stride, &mut out[stride * row..]);
+            tile::<S, PARTS, MIN, SIGNED, 2, 4>(
+                simd,
+                scratch,
+                0,
+                corrections,
+                x,
+                row,
+                stride,
+                &mut out[stride * row..],
+            );
             row += 4;
         }
     }
@@ -252,7 +270,7 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
                     simd,
                     scratch,
                     panel,
-                    offset,
+                    corrections,
                     x,
                     row,
                     stride,
@@ -266,7 +284,7 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
                 simd,
                 scratch,
                 panel,
-                offset,
+                corrections,
                 x,
                 row,
                 stride,
@@ -286,7 +304,7 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
     simd: S,
     scratch: &Scratch,
     panel: usize,
-    offset: i32,
+    Corrections { offset, totals }: Corrections,
     x: &Blocks<'_>,
     row: usize,
     stride: usize,
@@ -332,7 +350,7 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
                     sums[p][t] = add_part(simd, scale, dots[p][t], rows[t][b].scale, sums[p][t]);
                     if MIN {
                         let min = simd.floats(&mins[p][PARTS * b + part]);
-                        sums[p][t] = simd.mul_add(min, simd.splat(total(&rows[t][b], PARTS, part)), sums[p][t]);
+                        sums[p][t] = simd.mul_add(min, simd.splat(rows[t][b].totals[totals + part]), sums[p][t]);
                     }
                 }
             }

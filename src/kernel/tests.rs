@@ -169,7 +169,13 @@ fn every_instruction_set_agrees_with_f64_on_products_in_every_format() {
                 for kernels in available() {
                     for (got, exact) in product(&matrix, &x, kernels, &pool).iter().zip(&exact) {
                         let off = (f64::from(*got) - exact).abs();
-                        assert!(off < 1e-5 * cols as f64, "{format} {} {rows}x{cols} {n}: {got} {exact}", kernels.isa);
+                        // Sums of activations, by which minima are multiplied, have eleven binary digits.
+                        let tolerance = if matches!(format, Format::Q4_1 | Format::Q5_1) { 3e-4 } else { 1e-5 };
+                        assert!(
+                            off < tolerance * cols as f64,
+                            "{format} {} {rows}x{cols} {n}: {got} {exact}",
+                            kernels.isa
+                        );
                     }
                 }
             }
@@ -204,15 +210,22 @@ fn activations_in_bytes_are_within_half_a_step() {
             for (x, block) in x.chunks(32).zip(&blocks) {
                 let bytes = block.quads.map(i32::to_le_bytes).concat();
                 let most = x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-                assert!((block.scale - most / 127.0).abs() <= 1e-6 * most);
+                assert!((block.scale - most / 127.0).abs() <= 5e-4 * block.scale);
                 for (i, byte) in bytes.iter().enumerate() {
                     let value = f32::from(*byte as i8) * block.scale;
                     let x = x.get(i).copied().unwrap_or(0.0);
-                    assert!((value - x).abs() <= block.scale * 0.5001, "{} {i}: {value} for {x}", kernels.isa);
+                    assert!(
+                        (value - x).abs() <= block.scale * 0.5 + 5e-4 * x.abs(),
+                        "{} {i}: {value} for {x}",
+                        kernels.isa
+                    );
                 }
                 let sum = |half: &[u8]| half.iter().map(|&byte| i16::from(byte as i8)).sum::<i16>();
                 assert_eq!(block.sums, [sum(&bytes[..16]), sum(&bytes[16..])]);
-                assert_eq!(block.totals, block.sums.map(|sum| f32::from(sum) * block.scale));
+                let [first, second] = block.sums.map(|sum| f32::from(sum) * block.scale);
+                assert_eq!(block.totals[1..], [first + second, first, second]);
+                let [total, exact] = [block.totals[0], first + second];
+                assert!((total - exact).abs() <= 1e-3 * exact.abs(), "{} {total} {exact}", kernels.isa);
             }
         }
     }

@@ -212,10 +212,11 @@ impl<'a> Pairs<'a> {
             n_vocab: size("vocab_size"),
             n_ffn: size("feed_forward_length"),
         };
+        let tokenizer_json = self.text("tokenizer.huggingface.json").map(str::to_string);
         Ok(Metadata {
             architecture: Some(architecture.to_string()),
-            vocabulary: self.vocabulary()?,
-            tokenizer_json: self.text("tokenizer.huggingface.json").map(str::to_string),
+            vocabulary: if tokenizer_json.is_none() { self.vocabulary()? } else { None },
+            tokenizer_json,
             chat_template: self.text("tokenizer.chat_template").map(str::to_string),
             chat_format: self.text(Metadata::CHAT_FORMAT).map(str::to_string),
             embedding_precision: self.text(Metadata::EMBEDDING_PRECISION).and_then(Format::named),
