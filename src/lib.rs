@@ -4,7 +4,8 @@
 //! use volary::{GenerateOptions, Model};
 //!
 //! # fn main() -> volary::Result<()> {
-//! // A tiny random model of the tests. Real ones are .pth, .safetensors, .bin and .gguf files alike.
+//! // A tiny random model of the tests. Real ones are .pth, .safetensors, .bin and .gguf files alike. With the feature
+//! // `demo`, `Model::demo()` needs no file.
 //! let model = Model::open("tests/golden/v7.pth")?;
 //! for piece in model.generate("Once upon a time", GenerateOptions { max_tokens: 20, ..Default::default() })? {
 //!     print!("{}", piece?);
@@ -48,7 +49,8 @@ pub use merge_lora::{MergeOptions, merge_lora};
 pub use model::{Model, ModelOptions, State};
 pub use tokenizer::Tokenizer;
 
-/// Compiles the examples of the README.
-#[cfg(doctest)]
+/// Runs the examples of the README and of the page for Rust.
+#[cfg(all(doctest, feature = "demo"))]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/rust.md")]
 struct Readme;

@@ -88,6 +88,8 @@ fn wrong_usage_exits_with_2() {
         &[][..],
         &["dance"],
         &["complete", "v7.pth"],
+        &["complete", "none.gguf"],
+        &["complete"],
         &["eval", "v7.pth"],
         &["eval", "v7.pth", "--tokens", "-1"],
         &["info", "v7.pth", "--loud"],
@@ -193,6 +195,43 @@ fn complete_streams_the_text_that_json_reports() {
 
     let output = volary_with_input(&["complete", "v7.pth", "-", "--temperature", "0", "-n", "20"], "Hello");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), text(&greedy), "`-` reads the prompt from standard input");
+}
+
+/// What a successful run without a model printed, which must say on one line that it took the demo.
+fn of_the_demo(args: &[&str], input: &str) -> String {
+    let output = volary_with_input(args, input);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), notes.lines().count()), (Some(0), 1), "{args:?}: {notes}");
+    assert!(notes.contains("demo") && notes.contains("`volary models`"), "{notes}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn without_a_model_the_demo_writes() {
+    let greedy = ["--temperature", "0", "-n", "12"];
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo.gguf");
+    let story = of_the_demo(&[&["complete", "Once upon a time"][..], &greedy].concat(), "");
+    assert_eq!(story, text(&[&["complete", demo, "Once upon a time"][..], &greedy].concat()));
+    assert_eq!(story, of_the_demo(&[&["complete", "-"][..], &greedy].concat(), "Once upon a time"));
+
+    let reply = of_the_demo(&[&["chat"][..], &greedy].concat(), "Who are you?\n");
+    assert_eq!(
+        reply,
+        String::from_utf8(volary_with_input(&[&["chat", demo][..], &greedy].concat(), "Who are you?\n").stdout)
+            .unwrap()
+    );
+    assert!(reply.trim().len() > 10, "{reply}");
+}
+
+#[test]
+fn the_models_to_get_are_those_of_the_documentation() {
+    let page = include_str!("../docs/models.md");
+    let shown = text(&["models"]);
+    let files: Vec<_> = shown.split_whitespace().filter(|word| word.ends_with(".pth") && !word.contains('/')).collect();
+    assert!(files.len() > 8);
+    for file in files {
+        assert!(page.contains(file), "docs/models.md does not name {file}");
+    }
 }
 
 #[test]

@@ -1,19 +1,20 @@
 //! Chats in the terminal. An empty line asks for another reply; Ctrl-D ends.
 //!
-//!     cargo run --release --example chat -- MODEL
+//!     cargo run --release --example chat -- [MODEL]
 
 use std::io::{BufRead, Write};
 
 use volary::{ChatOptions, Error, GenerateOptions, Model};
 
 fn main() -> Result<(), Error> {
-    let Some(path) = std::env::args().nth(1) else {
-        eprintln!("usage: chat MODEL");
-        eprintln!("MODEL is an RWKV checkpoint: .pth, .safetensors, .gguf or rwkv.cpp's .bin");
-        eprintln!("BlinkDL's are at https://huggingface.co/BlinkDL");
-        std::process::exit(2);
+    let model = match std::env::args().nth(1) {
+        // An RWKV checkpoint: .pth, .safetensors, .gguf or rwkv.cpp's .bin.
+        Some(path) => Model::open(path)?,
+        None => {
+            eprintln!("This is the demo, which only tells stories. `volary models` shows real models.");
+            Model::demo()?
+        }
     };
-    let model = Model::open(path)?;
     // The prompt format (World, Raven, G1, …) is told from the model.
     let mut chat = model.chat(ChatOptions { system: Some("You are brief.".into()), ..Default::default() })?;
 

@@ -1,6 +1,6 @@
 //! Continues a text, piece by piece as it is generated.
 //!
-//!     cargo run --release --example complete -- MODEL "Once upon a time"
+//!     cargo run --release --example complete -- [MODEL ["Once upon a time"]]
 
 use std::io::Write;
 
@@ -8,13 +8,15 @@ use volary::{Error, GenerateOptions, Model};
 
 fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
-    let (Some(path), Some(prompt)) = (args.next(), args.next()) else {
-        eprintln!("usage: complete MODEL PROMPT");
-        eprintln!("MODEL is an RWKV checkpoint: .pth, .safetensors, .gguf or rwkv.cpp's .bin");
-        eprintln!("BlinkDL's are at https://huggingface.co/BlinkDL");
-        std::process::exit(2);
+    let model = match args.next() {
+        // An RWKV checkpoint: .pth, .safetensors, .gguf or rwkv.cpp's .bin.
+        Some(path) => Model::open(path)?,
+        None => {
+            eprintln!("This is the demo, which tells old stories. `volary models` shows real models.");
+            Model::demo()?
+        }
     };
-    let model = Model::open(path)?;
+    let prompt = args.next().unwrap_or("Once upon a time".into());
 
     // What is left out is as RWKV's author recommends.
     let options = GenerateOptions {

@@ -188,7 +188,18 @@ impl Checkpoint {
     /// [`Error::Unsupported`] if it holds what Volary cannot use.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let (file_type, Contents { files, stored, metadata, checksums }) = read(path)?;
+        Self::from_contents(path, read(path)?)
+    }
+
+    /// A checkpoint in the program itself, under the name of the file that it was.
+    #[cfg(feature = "demo")]
+    pub(crate) fn embedded(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        let name = Path::new(name);
+        Self::from_contents(name, read_file(Mapped::embedded(name, bytes))?)
+    }
+
+    fn from_contents(path: &Path, (file_type, contents): (FileType, Contents)) -> Result<Self> {
+        let Contents { files, stored, metadata, checksums } = contents;
         let mut originals: Vec<_> = stored.iter().cloned().map(Original::new).collect();
         let names::Canonical { tensors: canonical, generation, is_as_trained } =
             names::canonical(stored, file_type, &metadata);
@@ -339,13 +350,16 @@ impl Tensor<'_> {
 
 /// Lists what a file of any type stores. Each tensor lies inside its file.
 fn read(path: &Path) -> Result<(FileType, Contents)> {
-    let file = Mapped::open(path)?;
-    let (file_type, contents) = match file_type(file.bytes(), path) {
+    read_file(Mapped::open(path)?)
+}
+
+fn read_file(file: Mapped) -> Result<(FileType, Contents)> {
+    let (file_type, contents) = match file_type(file.bytes(), file.path()) {
         Some(FileType::Pth) => (FileType::Pth, pth::read(file)?),
         Some(FileType::Safetensors) => (FileType::Safetensors, safetensors::read(file)?),
         Some(FileType::RwkvCpp) => (FileType::RwkvCpp, rwkvcpp::read(file)?),
         Some(FileType::Gguf) => (FileType::Gguf, gguf::read(file)?),
-        None => return Err(Error::format(path, not_a_checkpoint(file.bytes()))),
+        None => return Err(Error::format(file.path(), not_a_checkpoint(file.bytes()))),
     };
     contents.stored.iter().try_for_each(|tensor| check_extent(tensor, &contents.files[tensor.file]))?;
     Ok((file_type, contents))

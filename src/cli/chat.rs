@@ -6,7 +6,8 @@ use clap::Args;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
-use super::options::{ModelArguments, SamplingArguments};
+use super::demo::Demo;
+use super::options::{ModelOrDemo, SamplingArguments};
 use super::{Failure, Outcome, terminal};
 use crate::chat::{Chat, ChatFormat, ChatOptions, OneShot};
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::generate::{CancelHandle, GenerateOptions, Piece};
 #[derive(Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArguments,
+    model: ModelOrDemo,
     /// The prompt format: auto, world, raven, alpaca, g1, g1-think, …
     #[arg(long, value_name = "NAME", default_value = "auto")]
     format: String,
@@ -41,9 +42,9 @@ const HELP: &str = "\
 +i TEXT            follow an instruction; +qa TEXT, +qq TEXT answer a question
 /help              this; Ctrl-C stops an answer, /quit or Ctrl-D leaves";
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments, demo: &Demo) -> Outcome {
     let Arguments { model, format, system, sampling } = arguments;
-    let model = model.open()?;
+    let model = model.open(demo)?;
     let format = ChatFormat::named(&format, model.info())?;
     let chat = model.chat(ChatOptions { format: Some(format), system })?;
     let mut input = Input::new()?;

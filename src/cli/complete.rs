@@ -1,20 +1,23 @@
 //! `volary complete`
 
 use std::io::{Read, Write};
+use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
 
-use super::options::{ModelArguments, SamplingArguments};
+use super::demo::Demo;
+use super::options::{ModelOrDemo, SamplingArguments};
 use super::{Failure, Outcome, json, terminal};
 use crate::error::{Error, Result};
 use crate::generate::{FinishReason, GenerateOptions, TokenStream};
 
 /// Continue a text
 #[derive(Args)]
+#[command(allow_missing_positional = true)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArguments,
+    model: ModelOrDemo,
     /// The text to continue; `-` reads it from standard input
     prompt: String,
     #[command(flatten)]
@@ -28,10 +31,13 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments, demo: &Demo) -> Outcome {
     let Arguments { model, prompt, sampling, count, json } = arguments;
+    if model.model.is_none() && is_model(&prompt) {
+        return Err(Failure::Usage("a model is named, but no text to continue: volary complete MODEL PROMPT"));
+    }
     let prompt = if prompt == "-" { read_stdin()? } else { prompt };
-    let model = model.open()?;
+    let model = model.open(demo)?;
     let mut completions = Vec::new();
     for i in 0..count {
         if i > 0 && !json {
@@ -82,6 +88,12 @@ fn pull(stream: &mut TokenStream, show: bool) -> Result<(String, Vec<u32>), Fail
         writeln!(out)?;
     }
     Ok((text, tokens))
+}
+
+/// Whether a prompt is rather the name of a model, after which the prompt was forgotten.
+fn is_model(prompt: &str) -> bool {
+    const EXTENSIONS: [&str; 4] = [".pth", ".safetensors", ".gguf", ".bin"];
+    Path::new(prompt).is_file() || EXTENSIONS.iter().any(|extension| prompt.ends_with(extension))
 }
 
 fn read_stdin() -> Result<String> {

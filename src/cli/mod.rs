@@ -5,10 +5,12 @@ mod bench;
 mod chat;
 mod complete;
 mod convert;
+mod demo;
 mod eval;
 mod info;
 mod json;
 mod merge_lora;
+mod models;
 mod options;
 mod perplexity;
 mod plot;
@@ -17,11 +19,14 @@ mod tokenize;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::Error;
+
+use demo::Demo;
 
 /// RWKV language models on the CPU.
 #[derive(Parser)]
@@ -35,6 +40,7 @@ struct Arguments {
 enum Command {
     Complete(complete::Arguments),
     Chat(chat::Arguments),
+    Models(models::Arguments),
     Info(info::Arguments),
     Convert(convert::Arguments),
     Eval(eval::Arguments),
@@ -74,22 +80,25 @@ type Outcome = Result<(), Failure>;
 
 /// Runs the command that the process's arguments ask for.
 pub fn main() -> ExitCode {
-    run(std::env::args_os()).into()
+    run(std::env::args_os(), None).into()
 }
 
 /// Runs the command that some arguments ask for, the first of which is the program's name. Gives the exit status.
-pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+///
+/// `demo_model` is the file of the demo model; `None`: the one in this program (feature `demo`).
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, demo_model: Option<&Path>) -> u8 {
     match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => run_parsed(arguments),
+        Ok(arguments) => run_parsed(arguments, &Demo::new(demo_model)),
         Err(error) => show(&error),
     }
 }
 
-fn run_parsed(arguments: Arguments) -> u8 {
+fn run_parsed(arguments: Arguments, demo: &Demo) -> u8 {
     terminal::handle_interrupts();
     let outcome = match arguments.command {
-        Command::Complete(arguments) => complete::run(arguments),
-        Command::Chat(arguments) => chat::run(arguments),
+        Command::Complete(arguments) => complete::run(arguments, demo),
+        Command::Chat(arguments) => chat::run(arguments, demo),
+        Command::Models(models::Arguments {}) => models::run(),
         Command::Info(arguments) => info::run(&arguments),
         Command::Convert(arguments) => convert::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),

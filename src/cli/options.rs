@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::demo::Demo;
 use super::terminal;
 use crate::checkpoint::Lora;
 use crate::convert::Quantization;
@@ -19,6 +20,15 @@ pub(super) struct ModelArguments {
     pub model: PathBuf,
     #[command(flatten)]
     pub opening: OpeningArguments,
+}
+
+/// Which model, or else the demo model, and how to open it.
+#[derive(Args)]
+pub(super) struct ModelOrDemo {
+    /// The model: a .pth, .safetensors, rwkv.cpp .bin or GGUF file [default: the demo model]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    opening: OpeningArguments,
 }
 
 /// How to open a model.
@@ -48,8 +58,24 @@ impl ModelArguments {
 
     /// The model, its weights brought to other formats.
     pub fn open_as(self, quantization: Option<Quantization>) -> Result<Model> {
-        let OpeningArguments { threads, tokenizer, initial_state, group_norm_eps, lora } = self.opening;
-        let options = ModelOptions {
+        Model::open_with(self.model, self.opening.options(quantization)?)
+    }
+}
+
+impl ModelOrDemo {
+    pub fn open(self, demo: &Demo) -> Result<Model> {
+        let options = self.opening.options(None)?;
+        match self.model {
+            Some(path) => Model::open_with(path, options),
+            None => demo.open(options),
+        }
+    }
+}
+
+impl OpeningArguments {
+    fn options(self, quantization: Option<Quantization>) -> Result<ModelOptions> {
+        let Self { threads, tokenizer, initial_state, group_norm_eps, lora } = self;
+        Ok(ModelOptions {
             threads: threads_or_environment(threads)?,
             tokenizer,
             group_norm_eps,
@@ -57,8 +83,7 @@ impl ModelArguments {
             initial_state,
             loras: lora,
             progress: Some(terminal::progress_bar("Loading")),
-        };
-        Model::open_with(self.model, options)
+        })
     }
 }
 

@@ -90,12 +90,13 @@ fn compare_formats(
 }
 
 #[cfg(feature = "cli")]
-fn run_command(arguments: Vec<String>) -> Result<i32> {
-    Ok(crate::cli::run(std::iter::once("volary".into()).chain(arguments)).into())
+fn run_command(arguments: Vec<String>, demo_model: Option<String>) -> Result<i32> {
+    let arguments = std::iter::once("volary".into()).chain(arguments);
+    Ok(crate::cli::run(arguments, demo_model.as_ref().map(std::path::Path::new)).into())
 }
 
 #[cfg(not(feature = "cli"))]
-fn run_command(_arguments: Vec<String>) -> Result<i32> {
+fn run_command(_arguments: Vec<String>, _demo_model: Option<String>) -> Result<i32> {
     Err(crate::Error::unsupported("the volary command", "is not in this library, which was built without it").into())
 }
 

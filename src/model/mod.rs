@@ -2,6 +2,8 @@
 
 mod channel_mix;
 mod config;
+#[cfg(feature = "demo")]
+mod demo;
 mod forward;
 mod info;
 mod pass;
@@ -98,9 +100,12 @@ impl Model {
     /// variants that Volary does not know, [`Error::Mismatch`] for a tokenizer, a tuned state or a LoRA of another model,
     /// [`Error::InvalidArgument`] for options out of range, [`Error::Cancelled`] if `progress` said so.
     pub fn open_with(path: impl AsRef<Path>, options: ModelOptions) -> Result<Self> {
+        Self::load(Checkpoint::open(path)?, options)
+    }
+
+    fn load(mut checkpoint: Checkpoint, options: ModelOptions) -> Result<Self> {
         let kernels = kernel::select(std::env::var("VOLARY_ISA").ok().as_deref())?;
         let pool = Pool::new(options.threads)?;
-        let mut checkpoint = Checkpoint::open(path)?;
         for lora in &options.loras {
             checkpoint.merge(lora)?;
         }

@@ -13,6 +13,7 @@ pub const VERBS: &[(&str, Verb)] = &[
         let path: String = call.required("path")?;
         Done::object(Model::open_with(path, options::model(call)?)?)
     }),
+    ("Model.demo", |call| Done::object(Model::demo_with(options::model(call)?)?)),
     ("read_info", |call| {
         let path: String = call.required("path")?;
         Done::result(reports::info(&ModelInfo::read(path)?))
