@@ -48,6 +48,7 @@ def assemble(archive: Path, library: Path, generated: Path) -> None:
         for name in tracked.splitlines():
             package.write(name, name.removeprefix("bindings/"))
         package.write(generated / "VolaryGenerated.swift", "swift/Sources/VolaryGenerated/VolaryGenerated.swift")
+        package.write(Path("models/demo.gguf"), "swift/Sources/Volary/demo.gguf")
         package.writestr("swift/CVolary.xcframework/Info.plist", plistlib.dumps(framework))
         package.write(library, f"swift/CVolary.xcframework/macos-arm64/{library.name}")
         package.write(generated / "CVolary.h", "swift/CVolary.xcframework/macos-arm64/Headers/CVolary.h")

@@ -57,7 +57,8 @@ grep -q 'keep class dev.volary.internal' "$work/aar/proguard.txt" || fail "the r
 [ -f "$work/classes/dev/volary/Model.class" ] || fail "classes.jar lacks dev.volary.Model"
 [ -f "$work/classes/dev/volary/internal/Model.class" ] || fail "classes.jar lacks the generated classes"
 [ -f "$work/classes/META-INF/volary.kotlin_module" ] || fail "classes.jar lacks META-INF/volary.kotlin_module"
-strays=$(find "$work/classes" -type f ! -name '*.class' ! -name '*.kotlin_module')
+[ -f "$work/classes/dev/volary/demo.gguf" ] || fail "classes.jar lacks the demo model"
+strays=$(find "$work/classes" -type f ! -name '*.class' ! -name '*.kotlin_module' ! -name demo.gguf)
 [ -z "$strays" ] || fail "classes.jar holds $strays"
 
 # Versions agree, and what the JVM's package depends on: JNA by its .aar.

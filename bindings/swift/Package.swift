@@ -2,8 +2,8 @@
 import Foundation
 import PackageDescription
 
-// `cargo xtask generate-swift` first: it writes VolaryGenerated.swift, CVolary.h and the native library, which are not
-// committed. On Apple systems the XCFramework that xcframework.sh makes stands in for the system library.
+// `cargo xtask generate-swift` first: it writes VolaryGenerated.swift, CVolary.h, the native library and the demo
+// model, which are not committed here. On Apple systems the XCFramework that xcframework.sh makes stands in for the system library.
 let framework = "CVolary.xcframework"
 let isThere = FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(framework)")
 let native: Target =
@@ -17,7 +17,7 @@ let package = Package(
         native,
         // UniFFI's code is not written for Swift 6's checks; nothing of it can be seen from outside.
         .target(name: "VolaryGenerated", dependencies: ["CVolary"], swiftSettings: [.swiftLanguageMode(.v5)]),
-        .target(name: "Volary", dependencies: ["VolaryGenerated"]),
+        .target(name: "Volary", dependencies: ["VolaryGenerated"], resources: [.copy("demo.gguf")]),
         .target(name: "StateWrapper", path: "Tests/StateWrapper"),
         .testTarget(
             name: "VolaryTests", dependencies: ["Volary", "StateWrapper"], exclude: ["Conformance/every-verb.json"]),

@@ -9,21 +9,22 @@ import dev.volary.VolaryException
 import sun.misc.Signal
 import kotlin.system.exitProcess
 
-private const val USAGE = """usage: chat MODEL [OPTIONS]
+private const val USAGE = """usage: chat [MODEL] [OPTIONS]
 OPTIONS are --system TEXT, --max-tokens N, --temperature T, --top-p P, --threads N
 MODEL is an RWKV checkpoint: .pth, .safetensors, .gguf or rwkv.cpp's .bin
-BlinkDL's are at https://huggingface.co/BlinkDL"""
+Without one it is the demo. BlinkDL's are at https://huggingface.co/BlinkDL"""
 
 /** The reply that Ctrl-C ends; without one it ends the program. */
 @Volatile
 private var running: Generation? = null
 
 suspend fun main(args: Array<String>) {
-    val path = args.getOrNull(0) ?: fail(USAGE)
-    val options = args.drop(1).chunked(2).associate { it[0] to it.getOrNull(1) }
+    val words = args.takeWhile { !it.startsWith("--") }
+    if (words.size > 1) fail(USAGE)
+    val options = args.drop(words.size).chunked(2).associate { it[0] to it.getOrNull(1) }
     Signal.handle(Signal("INT")) { running?.cancel() ?: exitProcess(130) }
     try {
-        Model.load(path, threads = options["--threads"]?.toInt()).use { model ->
+        loaded(words.firstOrNull(), threads = options["--threads"]?.toInt()).use { model ->
             // What is left out is as RWKV's author recommends.
             val sampling = GenerateOptions(
                 maxTokens = options["--max-tokens"]?.toInt() ?: 1000,
@@ -49,12 +50,18 @@ suspend fun main(args: Array<String>) {
             }
         }
     } catch (error: VolaryException.NotFound) {
-        fail("${error.message}\nBlinkDL's models are at https://huggingface.co/BlinkDL")
+        fail("${error.message}\nBlinkDL's models are at https://huggingface.co/BlinkDL; docs/models.md shows some")
     } catch (error: VolaryException) {
         fail(error.message)
     } catch (error: NumberFormatException) {
         fail("${error.message}\n$USAGE")
     }
+}
+
+private suspend fun loaded(path: String?, threads: Int?): Model {
+    if (path != null) return Model.load(path, threads = threads)
+    System.err.println("This is the demo, which only tells stories. docs/models.md shows real models.")
+    return Model.demo(threads = threads)
 }
 
 private fun fail(message: String?): Nothing {

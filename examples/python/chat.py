@@ -1,6 +1,6 @@
 """Chats in the terminal. Ctrl-C ends a reply; at the prompt it ends the chat, as Ctrl-D does.
 
-    python examples/python/chat.py MODEL
+    python examples/python/chat.py [MODEL]
 
 /retry asks for another reply, /undo takes back the last message, /reset forgets all.
 """
@@ -11,7 +11,7 @@ import sys
 import volary
 
 parser = argparse.ArgumentParser(description="Chat with a model.")
-parser.add_argument("model", help="an RWKV model: .pth, .safetensors, .gguf or rwkv.cpp's .bin")
+parser.add_argument("model", nargs="?", help="an RWKV model: .pth, .safetensors, .gguf or rwkv.cpp's .bin; else the demo")
 parser.add_argument("--system", help="how the model is to behave")
 parser.add_argument("--max-tokens", type=int, default=500, help="of a reply")
 parser.add_argument("--temperature", type=float, help="0 always takes the likeliest token")
@@ -19,9 +19,13 @@ parser.add_argument("--seed", type=int, help="the same seed gives the same repli
 options = parser.parse_args()
 
 try:
-    model = volary.Model(options.model, progress=True)
+    if options.model is None:
+        print("This is the demo, which only tells stories. `volary models` shows real models.", file=sys.stderr)
+        model = volary.Model.demo()
+    else:
+        model = volary.Model(options.model, progress=True)
 except volary.NotFoundError as error:
-    sys.exit(f"{error}\nNo model yet? BlinkDL's are at https://huggingface.co/BlinkDL")
+    sys.exit(f"{error}\nNo model yet? `volary models` shows some of https://huggingface.co/BlinkDL")
 except volary.VolaryError as error:
     sys.exit(str(error))
 

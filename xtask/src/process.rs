@@ -52,6 +52,12 @@ pub fn is_there(program: &str) -> bool {
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Whether the tree that `.ci/trixie` makes has some of its packages.
+pub fn tree(packages: &str) -> bool {
+    let folder = std::env::var("VOLARY_TRIXIE").unwrap_or_else(|_| "/var/tmp/volary-trixie".into());
+    Path::new(&folder).join("root/var/lib/volary").join(packages).exists()
+}
+
 /// The checkout.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))

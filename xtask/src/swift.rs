@@ -4,23 +4,18 @@ use std::process::Command;
 
 use crate::Language;
 use crate::generate;
-use crate::process::{Result, at, is_there, run};
+use crate::process::{Result, at, is_there, run, tree};
 
 pub const LANGUAGE: Language = Language { name: "swift", missing, generate, build, test, lint, docs, package };
 
 /// Swift itself, or the tree that `.ci/trixie swift` makes.
 fn missing() -> Option<String> {
-    let here = is_there("swift") || tree().is_some();
+    let here = is_there("swift") || tree("swift");
     (!here)
         .then(|| "Swift 6 (swift not found; on Debian 12, `.ci/trixie swift` installs it in a tree of its own)".into())
 }
 
-fn tree() -> Option<()> {
-    let folder = std::env::var("VOLARY_TRIXIE").unwrap_or_else(|_| "/var/tmp/volary-trixie".into());
-    std::path::Path::new(&folder).join("root/var/lib/volary/swift").exists().then_some(())
-}
-
-/// The generated sources and header, and the native library.
+/// The generated sources and header, the native library, and the demo model.
 fn generate() -> Result {
     generate::bindings("swift")?;
     let library = generate::library()?;
@@ -28,7 +23,8 @@ fn generate() -> Result {
     generate::copy(&library, &out.join("lib").join(library.file_name().unwrap_or_default()))?;
     let package = at("bindings/swift/Sources");
     generate::copy(&out.join("VolaryGenerated.swift"), &package.join("VolaryGenerated/VolaryGenerated.swift"))?;
-    generate::copy(&out.join("CVolary.h"), &package.join("CVolary/CVolary.h"))
+    generate::copy(&out.join("CVolary.h"), &package.join("CVolary/CVolary.h"))?;
+    generate::copy(&at("models/demo.gguf"), &package.join("Volary/demo.gguf"))
 }
 
 /// A program of Swift's toolchain, in the tree if it is not here.

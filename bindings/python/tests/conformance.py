@@ -154,6 +154,10 @@ def load(path: str, loras: Any = (), **options: Any) -> tuple[Any, Any]:
     return volary.Model(path, loras=[volary.Lora(**lora) for lora in loras], **options), None
 
 
+def demo(loras: Any = (), **options: Any) -> tuple[Any, Any]:
+    return volary.Model.demo(loras=[volary.Lora(**lora) for lora in loras], **options), None
+
+
 def prefill(on: volary.Model, state: Any = None, **prompt: Any) -> tuple[Any, Any]:
     (prompt,) = prompt.values()
     return on.prefill(prompt, state), None
@@ -229,6 +233,7 @@ STATE_IS_SAVED = {"Model.generate"}
 
 VERBS: dict[str, Verb] = {
     "Model.load": load,
+    "Model.demo": demo,
     "Model.info": told(lambda on: on.info),
     "read_info": told(volary.read_info),
     "Model.tokenizer": kept(lambda on: on.tokenizer),

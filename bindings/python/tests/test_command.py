@@ -30,6 +30,14 @@ def test_it_completes_as_the_package_does(command: list[str], golden: Path, mode
 
 
 @COMMANDS
+def test_without_a_model_the_demo_of_the_package_writes(command: list[str]) -> None:
+    done = run(command, "complete", "Once upon a time", "--seed", "1", "--max-tokens", "20")
+    assert done.returncode == 0 and b"demo" in done.stderr and done.stderr.count(b"\n") == 1, done.stderr
+    with volary.Model.demo() as demo:
+        assert demo.complete("Once upon a time", seed=1, max_tokens=20).text in done.stdout.decode()
+
+
+@COMMANDS
 def test_it_says_its_version_and_explains_itself(command: list[str]) -> None:
     assert run(command, "--version").stdout.decode().split() == ["volary", importlib.metadata.version("volary")]
     assert run(command, "--help").stdout.startswith(b"RWKV language models on the CPU")

@@ -21,7 +21,7 @@ from volary._library import native
 LISTING = r"""
 import volary
 
-model = volary.Model("rwkv7-g1-1.5b.gguf")            # .pth, .safetensors, .bin too
+model = volary.Model("rwkv7-g1-1.5b.gguf")            # .pth, .safetensors, .bin too; volary.Model.demo() needs no file
 for piece in model.generate("Once upon a time", max_tokens=100, temperature=1.0, top_p=0.5, stop=["\n\n"], seed=1):
     print(piece, end="", flush=True)                  # whole characters, as they come; Ctrl-C stops at once
 
@@ -90,6 +90,13 @@ def test_the_guide_runs_as_written(with_files: Path, capsys: pytest.CaptureFixtu
     for snippet in snippets:
         execute(snippet, names)
     assert "missing.gguf: no such file; check the path" in capsys.readouterr().out
+
+
+def test_the_readme_runs_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", readme, flags=re.DOTALL | re.MULTILINE)
+    execute(snippet, {})
+    assert len(capsys.readouterr().out) > 10
 
 
 def test_the_examples_in_docstrings_run(monkeypatch: pytest.MonkeyPatch) -> None:

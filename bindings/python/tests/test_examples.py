@@ -55,6 +55,14 @@ def test_chat_answers_every_line(golden: Path, model: volary.Model) -> None:
     assert stderr.startswith("undo: there is no message") and stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(("name", "stdin"), [("completion.py", ""), ("chat.py", "Hello!\n")])
+def test_without_a_model_the_demo_writes(name: str, stdin: str) -> None:
+    status, stdout, stderr = run(name, "--max-tokens", "20", "--temperature", "0", stdin=stdin)
+    assert status == 0, stderr
+    assert stderr.startswith("This is the demo") and "`volary models`" in stderr
+    assert len(stdout.split()) > 8
+
+
 @pytest.mark.parametrize("name", ["completion.py", "chat.py"])
 def test_a_missing_model_is_a_helpful_message(name: str, tmp_path: Path) -> None:
     status, stdout, stderr = run(name, tmp_path / "none.pth")

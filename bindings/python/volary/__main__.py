@@ -7,7 +7,7 @@ import sys
 
 from . import _arguments as arguments
 from ._errors import VolaryError, call
-from ._library import native
+from ._library import demo_model, native
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     # The command handles Ctrl-C by itself; Python's handler would only hear of it afterwards.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        status = call(native.run_command, arguments.texts("arguments", sys.argv[1:]))
+        status = call(native.run_command, arguments.texts("arguments", sys.argv[1:]), demo_model)
     except VolaryError as error:
         print(f"volary: {error}", file=sys.stderr)
         status = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 _REMEDY = "install volary again, from where it came, with pip install --force-reinstall"
@@ -34,6 +35,9 @@ if version is None:
     version = native.version()
 elif native.version() != version:
     raise ImportError(f"this is volary {version}, but its native library is {native.version()}; {_REMEDY}")
+
+#: The file of the demo model. It is a part of the package, not of the library.
+demo_model = str(Path(__file__).with_name("demo.gguf"))
 
 #: How many forks lie between the first process and this one. A fork has none of the threads that models work with.
 process = 0

@@ -13,7 +13,7 @@ from ._chat import Chat
 from ._errors import InvalidArgumentError, call
 from ._handle import SharedHandle, ThreadedHandle
 from ._jobs import Progress
-from ._library import native
+from ._library import demo_model, native
 from ._options import GenerateOptions, generate_options, model_options, native_state
 from ._records import Completion, Lora, ModelInfo, lifted
 from ._state import State
@@ -21,7 +21,7 @@ from ._stream import TokenStream
 from ._tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
 
 class Model(ThreadedHandle, SharedHandle):
@@ -62,6 +62,38 @@ class Model(ThreadedHandle, SharedHandle):
         options = model_options(threads, tokenizer, group_norm_eps, type, initial_state, loras)
         loaded = _jobs.run("Loading", progress, native.load, arguments.path("path", path), options)
         self._hold(loaded.model)
+
+    @classmethod
+    def demo(
+        cls,
+        *,
+        threads: int | None = None,
+        tokenizer: Path | None = None,
+        group_norm_eps: float | None = None,
+        type: str | None = None,
+        initial_state: Path | None = None,
+        loras: Iterable[Lora] = (),
+        progress: Progress = None,
+    ) -> Self:
+        """Load the demo model: a small RWKV-7 that tells old stories, and comes with the package.
+
+        The options are those of :class:`Model`.
+
+        >>> import volary
+        >>> model = volary.Model.demo()
+        >>> model.complete("Once upon a time", max_tokens=8, temperature=0).text
+        ', and then he was so happy that'
+        """
+        return cls(
+            demo_model,
+            threads=threads,
+            tokenizer=tokenizer,
+            group_norm_eps=group_norm_eps,
+            type=type,
+            initial_state=initial_state,
+            loras=loras,
+            progress=progress,
+        )
 
     @property
     def info(self) -> ModelInfo:

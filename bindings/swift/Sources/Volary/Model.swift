@@ -31,6 +31,20 @@ public final class Model: Sendable {
         native = model
     }
 
+    /// Loads the demo model: a small RWKV-7 that tells old stories, and comes with the package as a resource. The options
+    /// are those of ``init(path:threads:tokenizer:groupNormEps:type:initialState:loras:progress:)``.
+    public static func demo(
+        threads: Int? = nil, tokenizer: String? = nil, groupNormEps: Double? = nil, type: String? = nil,
+        initialState: String? = nil, loras: [Lora] = [], progress: Progress? = nil
+    ) async throws -> Model {
+        guard let file = Bundle.module.url(forResource: "demo", withExtension: "gguf") else {
+            throw VolaryError.notFound("demo.gguf: is not in the package's resources; cargo xtask generate-swift, and build anew")
+        }
+        return try await Model(
+            path: file.path, threads: threads, tokenizer: tokenizer, groupNormEps: groupNormEps, type: type,
+            initialState: initialState, loras: loras, progress: progress)
+    }
+
     /// What the model is: generation, sizes, formats, metadata.
     public var info: ModelInfo { get throws { ModelInfo(try call(native.info)) } }
 

@@ -21,6 +21,12 @@ private let modelVerbs: [String: Verb] = [
                 groupNormEps: $0.double("group_norm_eps"), type: $0.string("type"),
                 initialState: $0.string("initial_state"), loras: $0.loras()))
     },
+    "Model.demo": {
+        Done(
+            kept: try await Model.demo(
+                threads: $0.int("threads"), tokenizer: $0.string("tokenizer"), groupNormEps: $0.double("group_norm_eps"),
+                type: $0.string("type"), initialState: $0.string("initial_state"), loras: $0.loras()))
+    },
     "Model.info": { Done(result: try model($0).info) },
     "read_info": { Done(result: try readInfo($0.text("path"))) },
     "Model.tokenizer": { try described(model($0).tokenizer) },

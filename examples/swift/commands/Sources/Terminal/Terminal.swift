@@ -1,8 +1,13 @@
 import Foundation
 
+/// Prints a line where it is no part of the text.
+public func tell(_ message: String) {
+    FileHandle.standardError.write(Data("\(message)\n".utf8))
+}
+
 /// Prints and ends the program.
 public func fail(_ message: String, status: Int32 = 1) -> Never {
-    FileHandle.standardError.write(Data("\(message)\n".utf8))
+    tell(message)
     exit(status)
 }
 

@@ -292,6 +292,20 @@ public class Model internal constructor(internal val native: NativeModel) : Auto
             val options = modelOptions(threads, tokenizer, groupNormEps, type, initialState, loras)
             return Model((outcome(progress) { dev.volary.internal.load(path, options) } as Outcome.Loaded).model)
         }
+
+        /**
+         * Loads the demo model: a small RWKV-7 that tells old stories, and comes with the package. It is unpacked into
+         * a temporary file, which is gone when this returns. The options are those of [load].
+         */
+        public suspend fun demo(
+            threads: Int? = null,
+            tokenizer: String? = null,
+            groupNormEps: Double? = null,
+            type: String? = null,
+            initialState: String? = null,
+            loras: List<Lora> = emptyList(),
+            progress: Progress? = null,
+        ): Model = Demo.asFile { load(it, threads, tokenizer, groupNormEps, type, initialState, loras, progress) }
     }
 }
 

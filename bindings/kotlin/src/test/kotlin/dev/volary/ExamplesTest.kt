@@ -36,8 +36,19 @@ class ExamplesTest {
     }
 
     @Test
-    fun `without arguments both tell how they are used`() {
-        for (run in listOf(java("CompletionKt"), java("ChatKt"))) {
+    fun `without a model the demo writes`() {
+        val greedy = arrayOf("--max-tokens", "12", "--temperature", "0")
+        val runs = listOf(java("CompletionKt", *greedy), java("ChatKt", *greedy, input = "Who are you?\n"))
+        for ((run, text) in runs zip listOf("he was so happy", "I am a small bird")) {
+            assertEquals(0, run.status, run.output)
+            assertContains(run.output, "This is the demo")
+            assertContains(run.output, text)
+        }
+    }
+
+    @Test
+    fun `with too many arguments both tell how they are used`() {
+        for (run in listOf(java("CompletionKt", "a", "b", "c"), java("ChatKt", "a", "b"))) {
             assertEquals(2, run.status)
             assertContains(run.output, "usage: ")
             assertContains(run.output, "https://huggingface.co/BlinkDL")

@@ -1,6 +1,7 @@
 package dev.volary
 
 import kotlinx.coroutines.runBlocking
+import java.io.File
 import kotlin.test.Test
 import kotlin.test.assertEquals
 
@@ -21,6 +22,18 @@ class ListingTest {
             assertEquals(256, logits.size)
             state.close()
         }
+    }
+
+    @Test
+    fun `the demo needs no file, and leaves none`() = runBlocking {
+        fun unpacked() = File(System.getProperty("java.io.tmpdir")).list()!!.filter { it.startsWith("volary-") }.toSet()
+        val before = unpacked()
+        val fractions = mutableListOf<Double>()
+        Model.demo(progress = { fraction -> fractions += fraction }).use { model ->
+            assertEquals(setOf(), unpacked() - before)
+            assertEquals(8, model.complete("Once upon a time", maxTokens = 8).usage.generatedTokens)
+        }
+        assertEquals(1.0, fractions.last())
     }
 
     @Test

@@ -34,6 +34,16 @@ private fun modelVerbs(): Map<String, Verb> = mapOf(
             loras = it.loras(),
         )
     },
+    "Model.demo" to kept {
+        Model.demo(
+            threads = it.int("threads"),
+            tokenizer = it.string("tokenizer"),
+            groupNormEps = it.double("group_norm_eps"),
+            type = it.string("type"),
+            initialState = it.string("initial_state"),
+            loras = it.loras(),
+        )
+    },
     "Model.info" to told { it.model.info },
     "read_info" to told { readInfo(it.text("path")) },
     "Model.tokenizer" to { described(it.model.tokenizer) },

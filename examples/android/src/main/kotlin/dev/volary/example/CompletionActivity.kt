@@ -12,10 +12,12 @@ import kotlinx.coroutines.MainScope
 import kotlinx.coroutines.cancel
 import java.io.File
 
-/** A prompt, a button, a text. The model is `model.gguf` in the application's folder for files. */
+/** A prompt, a button, a text. The model is `model.gguf` in the application's folder for files, or else the demo. */
 class CompletionActivity : Activity(), CompletionView {
     private val scope = MainScope()
-    private val presenter = CompletionPresenter(this, scope) { progress -> Model.load(file.path, progress = progress) }
+    private val presenter = CompletionPresenter(this, scope) { progress ->
+        if (file.exists()) Model.load(file.path, progress = progress) else Model.demo(progress = progress)
+    }
     private val file get() = File(getExternalFilesDir(null), "model.gguf")
 
     private lateinit var prompt: EditText
@@ -30,13 +32,14 @@ class CompletionActivity : Activity(), CompletionView {
         line = TextView(this)
         text = TextView(this).apply { setTextIsSelectable(true) }
         val column = LinearLayout(this).apply { orientation = LinearLayout.VERTICAL }
-        listOf(prompt, button, line, text).forEach(column::addView)
+        val note = TextView(this)
+        listOf(note, prompt, button, line, text).forEach(column::addView)
         setContentView(ScrollView(this).apply { addView(column) })
         writing(false)
-        when {
-            file.exists() -> presenter.start()
-            else -> tell("adb push MODEL.gguf ${file.path}; BlinkDL's models are at https://huggingface.co/BlinkDL")
+        if (!file.exists()) {
+            note.text = "The demo model. A real one: adb push MODEL.gguf ${file.path}; see https://huggingface.co/BlinkDL"
         }
+        presenter.start()
     }
 
     override fun onDestroy() {
