@@ -11,7 +11,7 @@ import sys
 import volary
 
 parser = argparse.ArgumentParser(description="Chat with a model.")
-parser.add_argument("model", nargs="?", help="an RWKV model: .pth, .safetensors, .gguf or rwkv.cpp's .bin; else the demo")
+parser.add_argument("model", nargs="?", help="an RWKV model: .pth, .safetensors, .gguf, .bin; else the demo")
 parser.add_argument("--system", help="how the model is to behave")
 parser.add_argument("--max-tokens", type=int, default=500, help="of a reply")
 parser.add_argument("--temperature", type=float, help="0 always takes the likeliest token")

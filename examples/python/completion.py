@@ -9,7 +9,7 @@ import sys
 import volary
 
 parser = argparse.ArgumentParser(description="Continue a text.")
-parser.add_argument("model", nargs="?", help="an RWKV model: .pth, .safetensors, .gguf or rwkv.cpp's .bin; else the demo")
+parser.add_argument("model", nargs="?", help="an RWKV model: .pth, .safetensors, .gguf, .bin; else the demo")
 parser.add_argument("prompt", nargs="?", default="Once upon a time")
 parser.add_argument("--max-tokens", type=int, default=200)
 parser.add_argument("--temperature", type=float, help="0 always takes the likeliest token")
