@@ -14,7 +14,7 @@ _native = load(
     name="demo_model_native",
     sources=[str(path) for path in sorted(_folder.glob("*.cpp"))],
     # Without -fopenmp PyTorch's parallel_for runs on one thread.
-    extra_cflags=["-O3", "-march=native", *_wide, "-ffast-math", "-fopenmp"],
+    extra_cflags=["-std=c++20", "-O3", "-march=native", *_wide, "-ffast-math", "-fopenmp"],
     extra_ldflags=["-fopenmp"],
 )
 

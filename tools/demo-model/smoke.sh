@@ -11,7 +11,7 @@ mkdir "$work/books"
 ls -Sr "$books"/*.txt | head -n 6 | while read -r book; do cp "$book" "$work/books"; done
 python "$here/prepare.py" "$work/books" "$work/data"
 
-small="--layers 2 --batch 4 --context 64 --every 0.05"
+small="--layers 2 --batch 4 --context 64 --every 0.05 --sample 8"
 python "$here/train.py" "$work/data" "$work/run" --minutes 0.05 $small
 python "$here/train.py" "$work/data" "$work/run" --minutes 0.15 $small --resume
 test "$(wc -l < "$work/run/log.jsonl")" -ge 3

@@ -96,6 +96,7 @@ def arguments_of_command() -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder that prepare.py wrote")
     parser.add_argument("output", type=Path, help="folder for checkpoint.pt and log.jsonl")
     parser.add_argument("--minutes", type=float, default=110, help="of training, in all [default: %(default)s]")
+    parser.add_argument("--sample", type=int, default=100, help="tokens of a sample in the log [default: %(default)s]")
     parser.add_argument("--every", type=float, default=4, help="minutes between evaluations [default: %(default)s]")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--layers", type=int, default=Config.n_layer, help="[default: %(default)s]")
@@ -145,7 +146,7 @@ def main() -> None:
                 "of": minutes,
                 "loss": round(float(np.mean(losses)), 4),
                 "heldout": round(training.heldout_loss(heldout), 4),
-                "samples": [sample(training.model, tokenizer, prompt) for prompt in PROMPTS],
+                "samples": [sample(training.model, tokenizer, prompt, arguments.sample) for prompt in PROMPTS],
             }
             log.write(json.dumps(entry) + "\n")
             log.flush()
