@@ -1,5 +1,6 @@
 //! Volary's task runner: `cargo xtask help`.
 
+mod book;
 mod conformance;
 mod generate;
 mod kotlin;
@@ -18,7 +19,8 @@ cargo xtask TASK
   build         build the library and every language's package
   test          run the tests of every language whose tools are here, and say which were left out
   lint          check formatting and lints
-  docs          build the documentation; a warning is an error
+  docs          build the documentation and its site, and check its links; a warning is an error
+  docs-site     only the site and the links
   package       make what is published
   conformance   show what came of the scenarios in tests/conformance, by language
   help          show this
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (task, rest) = arguments.split_first().map_or(("help", &[][..]), |(task, rest)| (task.as_str(), rest));
     let done = match (task.split_once('-'), rest) {
+        (Some(("docs", "site")), []) => site(),
         (Some((verb, name)), rest) => one(verb, name, rest),
         (None, []) if ["build", "test", "lint", "docs", "package"].contains(&task) => all(task),
         (None, []) if task == "conformance" => conformance::report(&LANGUAGES.map(|language| language.name)),
@@ -64,6 +67,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn site() -> Result {
+    book::build()?.map_or(Ok(()), |missing| Err(format!("the site needs {missing}")))
 }
 
 fn unknown(arguments: &[String]) -> Result {
@@ -116,6 +123,9 @@ fn all(verb: &str) -> Result {
         let here = LANGUAGES.iter().map(|language| language.name);
         let here: Vec<_> = here.filter(|name| !left_out.iter().any(|(left_out, _)| left_out == name)).collect();
         conformance::report(&here)?;
+    }
+    if verb == "docs" {
+        left_out.extend(book::build()?.map(|missing| ("site", missing)));
     }
     if left_out.is_empty() {
         return Ok(());
