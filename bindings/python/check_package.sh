@@ -28,6 +28,9 @@ check() {
     case $text in Once?*) ;; *) fail "$name: the example printed: $text" ;; esac
     again=$("$venv/bin/volary" complete v7.pth "Once" --max-tokens 20 --seed 1 2>stats | tr -d '\0') || { cat stats >&2; exit 1; }
     case $again in *"${text#Once}"*) ;; *) fail "$name: the command printed: $again" ;; esac
+    text=$("$venv/bin/python" completion.py --max-tokens 20 2>stats) || { cat stats >&2; exit 1; }
+    case $text in "Once upon a time"?*) ;; *) fail "$name: the example printed without a model: $text" ;; esac
+    "$venv/bin/volary" complete "Once upon a time" --max-tokens 20 2>stats | grep . >/dev/null || fail "$name: no demo: $(cat stats)"
     "$venv/bin/python" -m volary --version
     "$venv/bin/python" - "$venv" <<'PYTHON'
 import pathlib, sys, volary
@@ -56,7 +59,7 @@ case $what in
     sdist | both)
         maturin sdist --out "$work/dist"
         sdist=$(echo "$work"/dist/volary-*.tar.gz)
-        for file in src/volary.udl build.rs uniffi.toml Cargo.lock bindings/bindgen/src/main.rs; do
+        for file in src/volary.udl build.rs uniffi.toml Cargo.lock bindings/bindgen/src/main.rs models/demo.gguf; do
             tar tzf "$sdist" | grep "/$file\$" >/dev/null || fail "$file is not in the source distribution"
         done
         check sdist "$sdist"

@@ -1,6 +1,6 @@
 //! `volary complete`
 
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
 use clap::Args;
@@ -12,7 +12,7 @@ use super::{Failure, Outcome, json, terminal};
 use crate::error::{Error, Result};
 use crate::generate::{FinishReason, GenerateOptions, TokenStream};
 
-/// Continue a text
+/// Continue a text; on a terminal, with the text before it
 #[derive(Args)]
 #[command(allow_missing_positional = true)]
 pub(super) struct Arguments {
@@ -47,6 +47,10 @@ pub(super) fn run(arguments: Arguments, demo: &Demo) -> Outcome {
         // The same seed again would give the same text again.
         let options = GenerateOptions { seed: options.seed.map(|seed| seed.wrapping_add(i)), ..options };
         let mut stream = model.generate(&prompt, options)?;
+        // A person reads the whole text; a program has the prompt already.
+        if !json && std::io::stdout().is_terminal() {
+            write!(std::io::stdout(), "{prompt}")?;
+        }
         let (text, tokens) = pull(&mut stream, !json)?;
         let stats = stream.stats();
         if stats.finish_reason == Some(FinishReason::Cancelled) {

@@ -37,6 +37,17 @@ def test_without_a_model_the_demo_of_the_package_writes(command: list[str]) -> N
         assert demo.complete("Once upon a time", seed=1, max_tokens=20).text in done.stdout.decode()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_on_a_terminal_the_prompt_comes_before_the_text(golden: Path) -> None:
+    arguments = ["complete", str(golden / "v7.pth"), "Once", "--seed", "1", "--max-tokens", "3"]
+    ours, theirs = os.openpty()
+    subprocess.run([SCRIPT, *arguments], stdout=theirs, timeout=60, check=True)
+    os.close(theirs)
+    assert os.read(ours, 100).startswith(b"Once")
+    os.close(ours)
+    assert not run([SCRIPT], *arguments).stdout.startswith(b"Once")
+
+
 @COMMANDS
 def test_it_says_its_version_and_explains_itself(command: list[str]) -> None:
     assert run(command, "--version").stdout.decode().split() == ["volary", importlib.metadata.version("volary")]
