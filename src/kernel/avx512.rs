@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::Kernels;
 use super::layouts::BLOCK;
-use super::simd::Simd;
+use super::simd::{LANES, Simd};
 
 /// The kernels, if this processor can run them.
 pub(super) fn kernels() -> Option<&'static Kernels> {

@@ -21,12 +21,9 @@ macro_rules! compile {
             head7,
         };
 
-        use crate::kernel::activations::{Block, Input};
+        use crate::kernel::activations::Block;
         use crate::kernel::norm::NormPart;
-        use crate::kernel::product::{Panels, Scratch};
-        use crate::kernel::simd::LANES;
         use crate::kernel::wkv::{Head4, Head5, Parameters7, Token7};
-        use crate::quant::Format;
 
         compile!(@ $features, dot4(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] { $dot4(rows, x) });
         compile!(@ $features, wkv4(state: [&mut [f32]; 3], head: Head4<'_>, out: &mut [f32]) {
@@ -51,8 +48,16 @@ macro_rules! compile {
         compile!(@ $features, quantize(row: &[f32], out: &mut [Block]) {
             crate::kernel::activations::quantize($simd, row, out);
         });
+        compile!(multiply $features, $simd);
+    };
+    // The products alone.
+    (multiply $features:literal, $simd:expr) => {
         compile!(@ $features, multiply(
-            format: Format, panels: Panels<'_>, x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch
+            format: crate::quant::Format,
+            panels: crate::kernel::product::Panels<'_>,
+            x: crate::kernel::activations::Input<'_>,
+            out: &mut [[f32; crate::kernel::simd::LANES]],
+            scratch: &mut crate::kernel::product::Scratch
         ) {
             crate::kernel::product::multiply($simd, format, panels, x, out, scratch);
         });

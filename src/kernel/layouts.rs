@@ -25,7 +25,7 @@ pub(super) trait Layout {
     /// 1 if the block has one scale, 2 if each half has its own.
     const PARTS: usize = 1;
     /// What is taken off the levels of unsigned layouts.
-    const OFFSET: i32 = 0;
+    const OFFSET: u8 = 0;
     /// Whether levels are signed.
     const SIGNED: bool = false;
     /// Whether there are minima.
@@ -108,7 +108,7 @@ pub(super) struct Q4_0;
 
 impl Layout for Q4_0 {
     const BYTES: usize = 288;
-    const OFFSET: i32 = 8;
+    const OFFSET: u8 = 8;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
@@ -164,7 +164,7 @@ pub(super) struct Q5_0;
 
 impl Layout for Q5_0 {
     const BYTES: usize = 352;
-    const OFFSET: i32 = 16;
+    const OFFSET: u8 = 16;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
@@ -266,7 +266,7 @@ impl Layout for Q6K {
     const BYTES: usize = 32 + 8 * 416;
     const BLOCKS: usize = 8;
     const PARTS: usize = 2;
-    const OFFSET: i32 = 32;
+    const OFFSET: u8 = 32;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], index: usize) -> Levels<S> {
@@ -295,7 +295,7 @@ impl Layout for Q3K {
     const BYTES: usize = 32 + 8 * 224;
     const BLOCKS: usize = 8;
     const PARTS: usize = 2;
-    const OFFSET: i32 = 4;
+    const OFFSET: u8 = 4;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], index: usize) -> Levels<S> {

@@ -1,7 +1,7 @@
 //! The arithmetic that takes the time: chosen once for the processor at hand, behind one table of functions.
 
 mod activations;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[macro_use]
 mod compile;
 #[cfg(target_arch = "x86_64")]
@@ -11,6 +11,8 @@ mod avx512;
 mod buffer;
 mod layouts;
 mod matrix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod norm;
 mod product;
 mod scalar;
@@ -86,6 +88,8 @@ fn available() -> Vec<&'static Kernels> {
     let mut available = Vec::new();
     #[cfg(target_arch = "x86_64")]
     available.extend(avx512::kernels().into_iter().chain(avx2::vnni_kernels()).chain(avx2::kernels()));
+    #[cfg(target_arch = "aarch64")]
+    available.extend(neon::kernels());
     available.push(&scalar::KERNELS);
     available
 }

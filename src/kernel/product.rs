@@ -96,7 +96,11 @@ fn blocks<S: Simd, L: Layout>(
         }
         return;
     }
-    let offset = if L::SIGNED { S::SIGNED_OFFSET } else { L::OFFSET };
+    let offset = match L::SIGNED {
+        true => S::SIGNED_OFFSET,
+        false if S::SIGNED_TILES => 0,
+        false => i32::from(L::OFFSET),
+    };
     let corrections = Corrections { offset, totals: totals::<L>() };
     let stride = panels.len();
     let pairs = panels.bytes.chunks(2 * panels.size).zip((0..stride).step_by(2));
@@ -149,15 +153,14 @@ impl<'a> Blocks<'a> {
 #[inline(always)]
 fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
     let mut sum = simd.splat(0.0);
-    let offset = if L::SIGNED { S::SIGNED_OFFSET } else { L::OFFSET };
+    let offset = if L::SIGNED { S::SIGNED_OFFSET } else { i32::from(L::OFFSET) };
     for (unit, x) in panel.chunks_exact(L::BYTES).zip(x.chunks_exact(L::BLOCKS)) {
         for (index, x) in x.iter().enumerate() {
             let Levels { groups, scale, min } = L::block(simd, unit, index);
             for p in 0..L::PARTS {
-                let mut dot = first_dot(simd, offset, x, L::PARTS, p);
-                for (weights, x) in part_of(&groups, L::PARTS, p).iter().zip(part_of(&x.quads, L::PARTS, p)) {
-                    dot = multiply_group::<S>(simd, L::SIGNED, dot, *weights, *x);
-                }
+                let first = first_dot(simd, offset, x, L::PARTS, p);
+                let (groups, quads) = (part_of(&groups, L::PARTS, p), part_of(&x.quads, L::PARTS, p));
+                let dot = simd.row_dots(first, groups, L::SIGNED, quads);
                 sum = add_part(simd, scale[p], dot, x.scale, sum);
                 if L::MIN {
                     sum = simd.mul_add(min[p], simd.splat(x.totals[totals::<L>() + p]), sum);
@@ -196,11 +199,6 @@ fn part_of<T>(groups: &[T; 8], parts: usize, p: usize) -> &[T] {
 }
 
 #[inline(always)]
-fn multiply_group<S: Simd>(simd: S, signed: bool, dot: S::Ints, weights: S::Bytes, x: i32) -> S::Ints {
-    if signed { simd.dot_signed(dot, weights, x) } else { simd.dot(dot, weights, x) }
-}
-
-#[inline(always)]
 fn add_part<S: Simd>(simd: S, scale: S::Floats, dot: S::Ints, x_scale: f32, sum: S::Floats) -> S::Floats {
     simd.mul_add(scale, simd.mul(simd.to_floats(dot), simd.splat(x_scale)), sum)
 }
@@ -220,7 +218,7 @@ fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>
         for unit in panel[units.start * L::BYTES..units.end * L::BYTES].chunks_exact(L::BYTES) {
             for index in 0..L::BLOCKS {
                 let block = L::block(simd, unit, index);
-                for (group, out) in block.groups.iter().zip(&mut groups[b]) {
+                for (group, out) in simd.arrange(block.groups, L::OFFSET).iter().zip(&mut groups[b]) {
                     simd.store(*group, &mut out.0);
                 }
                 for part in 0..L::PARTS {
@@ -279,6 +277,13 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
                 row += 4;
             }
         }
+        if S::PAIRS {
+            while row + 2 <= n {
+                let out = &mut out[stride * row + panel..];
+                tile::<S, PARTS, MIN, SIGNED, 1, 2>(simd, scratch, panel, corrections, x, row, stride, out);
+                row += 2;
+            }
+        }
         while row < n {
             tile::<S, PARTS, MIN, SIGNED, 1, 1>(
                 simd,
@@ -325,25 +330,17 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
     }
     for b in 0..n_blocks {
         for part in 0..PARTS {
-            let mut dots = [[simd.ints(0); N]; P];
+            let mut first = [simd.ints(0); N];
+            let mut quads = [&[][..]; N];
             for t in 0..N {
-                let first = first_dot(simd, offset, &rows[t][b], PARTS, part);
-                for dots in &mut dots {
-                    dots[t] = first;
-                }
+                first[t] = first_dot(simd, offset, &rows[t][b], PARTS, part);
+                quads[t] = part_of(&rows[t][b].quads, PARTS, part);
             }
-            for g in 8 / PARTS * part..8 / PARTS * (part + 1) {
-                let mut weights = [simd.load(&groups[0][b][g].0); P];
-                for p in 1..P {
-                    weights[p] = simd.load(&groups[p][b][g].0);
-                }
-                for t in 0..N {
-                    let x = rows[t][b].quads[g];
-                    for p in 0..P {
-                        dots[p][t] = multiply_group::<S>(simd, SIGNED, dots[p][t], weights[p], x);
-                    }
-                }
+            let mut weights = [&[][..]; P];
+            for p in 0..P {
+                weights[p] = part_of(&groups[p][b], PARTS, part);
             }
+            let dots = simd.tile_dots(first, weights, SIGNED, quads);
             for p in 0..P {
                 let scale = simd.floats(&scales[p][PARTS * b + part]);
                 for t in 0..N {

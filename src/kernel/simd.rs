@@ -1,7 +1,11 @@
 //! What the products need of an instruction set: vectors of sixteen lanes, one for each row of a panel.
+//!
+//! The dot products of a block have a default that goes group by group, and can be overridden as a whole where an
+//! instruction takes more than one group or row of activations. They are exact, so their order is free.
 
 use super::activations;
 use super::layouts::BLOCK;
+use super::product::Line;
 
 /// Rows of a panel, and lanes of a vector.
 pub(crate) const LANES: usize = 16;
@@ -17,6 +21,10 @@ pub(super) trait Simd: Copy {
 
     /// Vector registers of the processor: how much a kernel may keep at hand.
     const REGISTERS: usize;
+    /// Whether `tile_dots` takes no longer for two rows of activations than for one.
+    const PAIRS: bool = false;
+    /// Whether `arrange` takes their offset off unsigned weights, so that tiles need not make up for it.
+    const SIGNED_TILES: bool = false;
     /// `dot_signed` computes with weights this much larger than they are.
     const SIGNED_OFFSET: i32;
 
@@ -47,6 +55,49 @@ pub(super) trait Simd: Copy {
         self.ints(products[0] + products[1])
     }
     fn ints(self, x: i32) -> Self::Ints;
+    /// `start`, plus the dot products of a part of a block: those of `groups` of weights with the numbers of `x`, as many.
+    #[inline(always)]
+    fn row_dots(self, start: Self::Ints, groups: &[Self::Bytes], signed: bool, x: &[i32]) -> Self::Ints {
+        let mut sum = start;
+        for (weights, x) in groups.iter().zip(x) {
+            sum = if signed { self.dot_signed(sum, *weights, *x) } else { self.dot(sum, *weights, *x) };
+        }
+        sum
+    }
+
+    /// For each of `P` panels and `N` rows of activations the row's `start`, plus the dot products of a part of a block.
+    /// The panels' groups were arranged when they were taken apart.
+    #[inline(always)]
+    fn tile_dots<const P: usize, const N: usize>(
+        self,
+        start: [Self::Ints; N],
+        groups: [&[Line]; P],
+        signed: bool,
+        x: [&[i32]; N],
+    ) -> [[Self::Ints; N]; P] {
+        let mut dots = [start; P];
+        for g in 0..x[0].len() {
+            let mut weights = [self.load(&groups[0][g].0); P];
+            for p in 1..P {
+                weights[p] = self.load(&groups[p][g].0);
+            }
+            for t in 0..N {
+                for p in 0..P {
+                    dots[p][t] = match signed {
+                        true => self.dot_signed(dots[p][t], weights[p], x[t][g]),
+                        false => self.dot(dots[p][t], weights[p], x[t][g]),
+                    };
+                }
+            }
+        }
+        dots
+    }
+
+    /// A block's groups as `tile_dots` takes them; halves stay apart. With `SIGNED_TILES` they lose the offset.
+    #[inline(always)]
+    fn arrange(self, groups: [Self::Bytes; 8], _offset: u8) -> [Self::Bytes; 8] {
+        groups
+    }
     fn to_floats(self, ints: Self::Ints) -> Self::Floats;
 
     /// See [`activations::largest`].

@@ -1,3 +1,6 @@
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
+
 use half::{bf16, f16};
 
 use super::*;
@@ -259,7 +262,7 @@ fn weights_and_activations_at_the_ends_of_their_ranges_do_not_overflow() {
         let matrix = Matrix::new(&tensor, &pool).unwrap();
         for sign in [1.0, -1.0] {
             for kernels in available() {
-                for n in [1, 4, 8] {
+                for n in [1, 2, 4, 8, 9] {
                     let out = product(&matrix, &vec![127.0 * sign; n * cols], kernels, &pool);
                     let expected = f32::from(byte) * 127.0 * sign * cols as f32;
                     assert!(out.iter().all(|&x| x == expected), "{} {byte} {sign}: {} {expected}", kernels.isa, out[0]);
@@ -267,6 +270,19 @@ fn weights_and_activations_at_the_ends_of_their_ranges_do_not_overflow() {
             }
         }
     }
+}
+
+#[cfg(target_arch = "aarch64")]
+#[test]
+fn the_best_instructions_of_an_arm_processor_are_used() {
+    let best = match (is_aarch64_feature_detected!("dotprod"), is_aarch64_feature_detected!("i8mm")) {
+        (true, true) => "i8mm",
+        (true, false) => "dotprod",
+        _ => "neon",
+    };
+    assert_eq!(select(None).unwrap().isa, best);
+    let all: Vec<_> = available().iter().map(|kernels| kernels.isa).collect();
+    assert!(["i8mm", "dotprod", "neon", "scalar"].ends_with(&all), "{all:?}");
 }
 
 #[test]

@@ -9,9 +9,17 @@ use serde_json::Value;
 
 use crate::reference::golden;
 
-/// The command, not yet started.
+/// The command, not yet started. Where the system cannot start it itself, an emulator does: `VOLARY_RUNNER`.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volary"));
+    let volary = env!("CARGO_BIN_EXE_volary");
+    let mut command = match std::env::var_os("VOLARY_RUNNER") {
+        None => Command::new(volary),
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(volary);
+            command
+        }
+    };
     command.args(args).current_dir(golden("")).env("VOLARY_THREADS", "2");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -93,9 +101,9 @@ pub fn files_in(folder: &Path) -> Vec<String> {
 #[cfg(unix)]
 pub fn with_small_files(args: &[&str]) -> Output {
     let script = r#"trap "" XFSZ; ulimit -f 100; exec "$0" "$@""#;
-    let volary = command(&[]);
+    let volary = command(args);
     let mut bash = Command::new("bash");
-    bash.args(["-c", script]).arg(volary.get_program()).args(args).current_dir(golden(""));
+    bash.args(["-c", script]).arg(volary.get_program()).args(volary.get_args()).current_dir(golden(""));
     bash.output().unwrap()
 }
 
