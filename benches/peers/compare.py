@@ -55,6 +55,7 @@ def measure(path: Path, arguments: argparse.Namespace) -> dict[str, dict[str, li
 
 
 def main() -> None:
+    """Prints the table, a line as soon as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["0.1B", "0.4B", "1.5B"], choices=SHAPES)
     parser.add_argument("--formats", nargs="+", default=FORMATS)

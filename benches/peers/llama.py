@@ -1,6 +1,6 @@
 """Measures llama.cpp, in a process of its own: prints one JSON object.
 
-    python benches/peers/llama.py MODEL PREFILL DECODE REPEATS THREADS
+python benches/peers/llama.py MODEL PREFILL DECODE REPEATS THREADS
 """
 
 import json
@@ -12,9 +12,11 @@ from llama_cpp import Llama
 
 
 def main() -> None:
+    """Measures the model that the command line names."""
     path, *numbers = sys.argv[1:]
     prefill, decode, repeats, threads = map(int, numbers)
-    model = Llama(path, n_ctx=prefill + decode + 8, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False)
+    options = {"n_threads": threads, "n_threads_batch": threads, "verbose": False}
+    model = Llama(path, n_ctx=prefill + decode + 8, n_batch=512, **options)
     n_vocab = model.n_vocab()
     prompt = [(i * 7919 + 13) % n_vocab for i in range(prefill)]
     reading, writing = [], []

@@ -1,6 +1,6 @@
 """Writes an RWKV-7 of random weights as .safetensors: speed does not depend on their values.
 
-    python benches/peers/random_model.py --layers 24 --width 1024 random-0.4B.safetensors
+python benches/peers/random_model.py --layers 24 --width 1024 random-0.4B.safetensors
 """
 
 import argparse
@@ -33,7 +33,8 @@ def tensors(layers: int, width: int, vocabulary: int, seed: int) -> Iterator[tup
         yield f"{name}.weight", normal(width, scale=0.1, mean=1.0)
         yield f"{name}.bias", normal(width, scale=0.1)
 
-    ranks = {"w": rank(width, 1.8, 0.5), "a": rank(width, 1.8, 0.5), "v": rank(width, 1.3, 0.5), "g": rank(width, 0.6, 0.8)}
+    decay, value, gate = rank(width, 1.8, 0.5), rank(width, 1.3, 0.5), rank(width, 0.6, 0.8)
+    ranks = {"w": decay, "a": decay, "v": value, "g": gate}
     yield "emb.weight", normal(vocabulary, width, scale=0.5)
     yield from norm("blocks.0.ln0")
     for layer in range(layers):
