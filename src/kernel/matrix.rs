@@ -54,16 +54,16 @@ impl Matrix {
         self.rows
     }
 
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
     /// Bytes the numbers take in memory, without what fills up the last panel.
     pub fn size(&self) -> usize {
         match &self.store {
             Store::Panels { size, .. } => size / LANES * self.rows,
             Store::Rows(bytes) => bytes.len(),
         }
-    }
-
-    pub fn cols(&self) -> usize {
-        self.cols
     }
 
     /// Whether its kernels take activations in bytes.

@@ -101,29 +101,32 @@ fn blocks<S: Simd, L: Layout>(
         false if S::SIGNED_TILES => 0,
         false => i32::from(L::OFFSET),
     };
-    let corrections = Corrections { offset, totals: totals::<L>() };
     let stride = panels.len();
     let pairs = panels.bytes.chunks(2 * panels.size).zip((0..stride).step_by(2));
     let steps = |pair| (0..per_row).step_by(STEP).map(move |first| (pair, first..(first + STEP).min(per_row)));
     for ((bytes, first), columns) in pairs.flat_map(steps) {
         unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch);
-        let x = Blocks { data: x, per_row, columns };
+        let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: totals::<L>(), stride };
         let out = &mut out[first..];
         match (L::PARTS, L::MIN, L::SIGNED) {
-            (1, false, false) => tiles::<S, 1, false, false>(simd, scratch, corrections, &x, stride, out),
-            (1, true, false) => tiles::<S, 1, true, false>(simd, scratch, corrections, &x, stride, out),
-            (1, _, true) => tiles::<S, 1, false, true>(simd, scratch, corrections, &x, stride, out),
-            (_, false, _) => tiles::<S, 2, false, false>(simd, scratch, corrections, &x, stride, out),
-            (_, true, _) => tiles::<S, 2, true, false>(simd, scratch, corrections, &x, stride, out),
+            (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
+            (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
+            (1, _, true) => tiles::<S, 1, false, true>(simd, &job, out),
+            (_, false, _) => tiles::<S, 2, false, false>(simd, &job, out),
+            (_, true, _) => tiles::<S, 2, true, false>(simd, &job, out),
         }
     }
 }
 
-/// What makes up for levels that are not the weights themselves.
-#[derive(Clone, Copy)]
-struct Corrections {
+/// Panels taken apart, to be multiplied with some columns of rows of activations.
+struct Job<'a> {
+    scratch: &'a Scratch,
+    x: Blocks<'a>,
+    /// What levels are larger than weights, and where activations have the sums for minima.
     offset: i32,
     totals: usize,
+    /// From row to row of the output.
+    stride: usize,
 }
 
 /// Some columns of rows of activations, in blocks.
@@ -237,84 +240,50 @@ fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>
 #[inline(always)]
 fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     simd: S,
-    scratch: &Scratch,
-    corrections: Corrections,
-    x: &Blocks<'_>,
-    stride: usize,
+    job: &Job<'_>,
     out: &mut [[f32; LANES]],
 ) {
-    let n = x.len();
+    let n = job.x.len();
     let mut row = 0;
-    if S::REGISTERS >= 32 && scratch.panels == 2 {
+    if S::REGISTERS >= 32 && job.scratch.panels == 2 {
         while row + 4 <= n {
-            tile::<S, PARTS, MIN, SIGNED, 2, 4>(
-                simd,
-                scratch,
-                0,
-                corrections,
-                x,
-                row,
-                stride,
-                &mut out[stride * row..],
-            );
+            tile::<S, PARTS, MIN, SIGNED, 2, 4>(simd, job, 0, row, out);
             row += 4;
         }
     }
-    for panel in 0..scratch.panels {
+    for panel in 0..job.scratch.panels {
         let mut row = row;
         if S::REGISTERS >= 16 {
             while row + 4 <= n {
-                tile::<S, PARTS, MIN, SIGNED, 1, 4>(
-                    simd,
-                    scratch,
-                    panel,
-                    corrections,
-                    x,
-                    row,
-                    stride,
-                    &mut out[stride * row + panel..],
-                );
+                tile::<S, PARTS, MIN, SIGNED, 1, 4>(simd, job, panel, row, out);
                 row += 4;
             }
         }
         if S::PAIRS {
             while row + 2 <= n {
-                let out = &mut out[stride * row + panel..];
-                tile::<S, PARTS, MIN, SIGNED, 1, 2>(simd, scratch, panel, corrections, x, row, stride, out);
+                tile::<S, PARTS, MIN, SIGNED, 1, 2>(simd, job, panel, row, out);
                 row += 2;
             }
         }
         while row < n {
-            tile::<S, PARTS, MIN, SIGNED, 1, 1>(
-                simd,
-                scratch,
-                panel,
-                corrections,
-                x,
-                row,
-                stride,
-                &mut out[stride * row + panel..],
-            );
+            tile::<S, PARTS, MIN, SIGNED, 1, 1>(simd, job, panel, row, out);
             row += 1;
         }
     }
 }
 
-/// `P` panels from `panel` on, times `N` rows from `row` on. `out` begins with the first of them; `stride` is from row to
-/// row. What earlier columns gave is in it.
+/// `P` panels from `panel` on, times `N` rows from `row` on. What earlier columns gave is in `out`.
 #[allow(clippy::needless_range_loop, reason = "indices of several arrays at once")]
-#[allow(clippy::too_many_arguments, reason = "inlined in the loop above")]
 #[inline(always)]
 fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const P: usize, const N: usize>(
     simd: S,
-    scratch: &Scratch,
+    job: &Job<'_>,
     panel: usize,
-    Corrections { offset, totals }: Corrections,
-    x: &Blocks<'_>,
     row: usize,
-    stride: usize,
     out: &mut [[f32; LANES]],
 ) {
+    let Job { scratch, x, offset, totals, stride } = job;
+    let out = &mut out[stride * row + panel..];
     let n_blocks = x.columns.len();
     let rows = x.rows::<N>(row);
     let groups: [_; P] = rows_of(&scratch.groups, panel, n_blocks);
@@ -333,7 +302,7 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
             let mut first = [simd.ints(0); N];
             let mut quads = [&[][..]; N];
             for t in 0..N {
-                first[t] = first_dot(simd, offset, &rows[t][b], PARTS, part);
+                first[t] = first_dot(simd, *offset, &rows[t][b], PARTS, part);
                 quads[t] = part_of(&rows[t][b].quads, PARTS, part);
             }
             let mut weights = [&[][..]; P];

@@ -19,7 +19,7 @@ pub(super) trait Simd: Copy {
     /// 16 numbers of type f32.
     type Floats: Copy;
 
-    /// Vector registers of the processor: how much a kernel may keep at hand.
+    /// How much a kernel may keep at hand: 32 registers of a whole vector or 16 of half a one, and 1 where vectors are none.
     const REGISTERS: usize;
     /// Whether `tile_dots` takes no longer for two rows of activations than for one.
     const PAIRS: bool = false;
@@ -55,6 +55,7 @@ pub(super) trait Simd: Copy {
         self.ints(products[0] + products[1])
     }
     fn ints(self, x: i32) -> Self::Ints;
+
     /// `start`, plus the dot products of a part of a block: those of `groups` of weights with the numbers of `x`, as many.
     #[inline(always)]
     fn row_dots(self, start: Self::Ints, groups: &[Self::Bytes], signed: bool, x: &[i32]) -> Self::Ints {
@@ -98,6 +99,7 @@ pub(super) trait Simd: Copy {
     fn arrange(self, groups: [Self::Bytes; 8], _offset: u8) -> [Self::Bytes; 8] {
         groups
     }
+
     fn to_floats(self, ints: Self::Ints) -> Self::Floats;
 
     /// See [`activations::largest`].
@@ -105,6 +107,7 @@ pub(super) trait Simd: Copy {
     fn largest(self, x: &[f32; BLOCK]) -> f32 {
         activations::largest(x)
     }
+
     /// See [`activations::round`].
     #[inline(always)]
     fn round(self, x: &[f32; BLOCK], inverse: f32) -> ([i32; 8], [i16; 2]) {

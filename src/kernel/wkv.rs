@@ -174,15 +174,15 @@ pub(super) fn head7<const FUSED: bool, S: Simd>(
 /// One token's inputs of an RWKV-7 head; each slice has `head_size` numbers.
 #[derive(Clone, Copy)]
 struct Head7<'a> {
-    pub receptance: &'a [f32],
-    pub key: &'a [f32],
-    pub value: &'a [f32],
+    receptance: &'a [f32],
+    key: &'a [f32],
+    value: &'a [f32],
     /// What remains of each key's row after this token, 0 to 1.
-    pub decay: &'a [f32],
+    decay: &'a [f32],
     /// The normalized key to remove (`kk`).
-    pub removal: &'a [f32],
+    removal: &'a [f32],
     /// How strongly each channel learns in context (`a`), 0 to 1.
-    pub rate: &'a [f32],
+    rate: &'a [f32],
 }
 
 /// RWKV-7, the state written transposed: `S = w*S + (kk*a) ⊗ (-kk·S) + k ⊗ v; out = r·S`.
