@@ -87,12 +87,21 @@ impl<T: Stored> DerefMut for Buffer<T> {
 /// Keeps of this thread's memory what single tokens need, and gives back what a long prompt needed.
 pub(crate) fn trim_buffers() {
     fn trim<T: Stored>() {
-        /// Bytes of a buffer that is kept.
-        const MOST: usize = 1 << 20;
+        /// Bytes of a buffer that is kept: logits of 65,536 tokens.
+        const MOST: usize = 1 << 18;
         T::store().with_borrow_mut(|store| store.retain(|memory| size_of_val(&memory[..]) <= MOST));
     }
     trim::<f32>();
     trim::<Block>();
+}
+
+/// Bytes that this thread keeps.
+#[cfg(test)]
+pub(crate) fn kept_bytes() -> usize {
+    fn kept<T: Stored>() -> usize {
+        T::store().with_borrow(|store| store.iter().map(|memory| size_of_val(&memory[..])).sum())
+    }
+    kept::<f32>() + kept::<Block>()
 }
 
 #[cfg(test)]

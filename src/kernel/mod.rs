@@ -29,6 +29,8 @@ use product::{Panels, Scratch};
 use simd::LANES;
 
 pub(crate) use activations::Activations;
+#[cfg(test)]
+pub(crate) use buffer::kept_bytes;
 pub(crate) use buffer::{Buffer, trim_buffers};
 pub(crate) use matrix::{Matrix, Table, multiply_add, multiply_all, multiply_relu_squared};
 pub(crate) use norm::Norm;

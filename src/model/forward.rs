@@ -113,14 +113,13 @@ impl Network {
         let total: usize = batch.iter().map(|sequence| sequence.tokens.len()).sum();
         let mut logits = vec![Vec::new(); batch.len()];
         let mut done = vec![0; batch.len()];
-        loop {
+        let outcome = loop {
             let taken = take_chunk(batch, &done, chunk);
             if taken.is_empty() {
-                trim_buffers();
-                return Ok(logits);
+                break Ok(logits);
             }
             if !progress(done.iter().sum::<usize>() as f64 / total as f64) {
-                return Err(Error::Cancelled);
+                break Err(Error::Cancelled);
             }
             for (index, rows) in self.pass(batch, &taken, kernels, pool) {
                 logits[index].extend(rows);
@@ -128,7 +127,9 @@ impl Network {
             for (index, range) in taken {
                 done[index] = range.end;
             }
-        }
+        };
+        trim_buffers();
+        outcome
     }
 
     /// One pass over some tokens of some sequences; gives the logits asked for, by the sequence's index.
@@ -227,4 +228,31 @@ fn wanted_rows(batch: &[Sequence<'_>], taken: &[(usize, Range<usize>)]) -> Vec<(
         row = end;
     }
     wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::kept_bytes;
+    use crate::model::Model;
+
+    #[test]
+    fn a_long_prompt_leaves_no_memory_behind_even_if_it_is_cancelled() {
+        let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v7.pth")).unwrap();
+        let tokens = [1; 4096];
+        let single = |state: &mut State| {
+            model.forward(&mut [Sequence { state, tokens: &tokens[..1], logits: Logits::Last }]).unwrap();
+            kept_bytes()
+        };
+        let mut state = model.new_state();
+        let kept = single(&mut state);
+        for passes in [1, 4] {
+            let asked = std::cell::Cell::new(0);
+            let progress = |_| asked.replace(asked.get() + 1) < passes;
+            let mut batch = [Sequence { state: &mut state, tokens: &tokens, logits: Logits::Last }];
+            let outcome = model.forward_with_progress(&mut batch, 2048, &progress);
+            assert_eq!(outcome.is_ok(), passes > 2);
+            assert!(kept_bytes() < kept + (1 << 20), "{passes}: {} after {kept}", kept_bytes());
+        }
+    }
 }
