@@ -167,7 +167,15 @@ fn json_is_one_object_with_the_numbers_in_it() {
     assert_eq!(eval["positions"][0]["likeliest"][0]["id"], best);
 
     let bench = json(&["bench", "v7.pth", "-p", "8", "-n", "2", "-r", "1", "--batch", "2", "-t", "1", "--json"]);
-    for key in ["prefill_tokens_per_second", "decode_tokens_per_second", "load_seconds"] {
+    for key in [
+        "prefill_tokens_per_second",
+        "prefill_gflop_per_second",
+        "decode_tokens_per_second",
+        "decode_gb_per_second",
+        "decode_memory_share",
+        "memory_gb_per_second",
+        "load_seconds",
+    ] {
         assert!(bench[key].as_f64().unwrap() > 0.0, "{key}");
     }
     assert_eq!((&bench["threads"], bench["isa"].is_string()), (&1.into(), true));

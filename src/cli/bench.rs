@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::options::{ModelArguments, OpeningArguments};
 use super::{Failure, Outcome, json};
-use crate::eval::BenchOptions;
+use crate::eval::{BenchOptions, memory_bandwidth};
 
 /// Measure how fast a model reads (prefill) and writes (decode)
 #[derive(Args)]
@@ -43,19 +43,34 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let load_seconds = started.elapsed().as_secs_f64();
     let options = BenchOptions { prefill_tokens, decode_tokens, batch, repeats, progress: None };
     let report = model.bench(&options)?;
+    let bandwidth = memory_bandwidth(Some(report.threads))?;
+    let share = report.decode_gb_per_second.map(|rate| rate / bandwidth);
     if json {
         let mut object = serde_json::to_value(&report).map_err(|e| Failure::Output(e.into()))?;
         object["load_seconds"] = json!(load_seconds);
+        object["memory_gb_per_second"] = json!(bandwidth);
+        object["decode_memory_share"] = json!(share);
         return json::print(&object);
     }
     let mut out = std::io::stdout().lock();
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    let rate = |rate: Option<f64>| rate.map_or("-".to_string(), |rate| format!("{rate:.2} tokens/s"));
+    let tokens = |rate: Option<f64>, tokens: usize| match rate {
+        Some(rate) => format!("{rate:.2} tokens/s ({tokens} tokens x {batch})"),
+        None => "-".to_string(),
+    };
     writeln!(out, "model    {} ({} in memory)", report.model, mebibytes(report.resident_bytes as u64))?;
-    writeln!(out, "machine  {}, {} threads", report.isa, report.threads)?;
+    writeln!(out, "machine  {}, {} threads, which read {bandwidth:.1} GB/s of memory", report.isa, report.threads)?;
     writeln!(out, "load     {load_seconds:.2} s")?;
-    writeln!(out, "prefill  {} ({prefill_tokens} tokens x {batch})", rate(report.prefill_tokens_per_second))?;
-    writeln!(out, "decode   {} ({decode_tokens} tokens x {batch})", rate(report.decode_tokens_per_second))?;
+    write!(out, "prefill  {}", tokens(report.prefill_tokens_per_second, prefill_tokens))?;
+    if let Some(rate) = report.prefill_gflop_per_second {
+        write!(out, ", {rate:.1} GFLOP/s")?;
+    }
+    write!(out, "\ndecode   {}", tokens(report.decode_tokens_per_second, decode_tokens))?;
+    if let (Some(rate), Some(share)) = (report.decode_gb_per_second, share) {
+        let megabytes = report.decode_bytes_per_token as f64 / 1e6;
+        write!(out, ", {megabytes:.2} MB each: {rate:.1} GB/s, {:.0} % of the memory's", share * 100.0)?;
+    }
+    writeln!(out)?;
     if let Some(peak) = report.peak_rss_bytes {
         writeln!(out, "memory   {} at most", mebibytes(peak))?;
     }

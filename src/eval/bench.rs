@@ -72,8 +72,19 @@ pub struct BenchReport {
     pub repeats: usize,
     /// Prompt tokens read in a second; `None` if there were none.
     pub prefill_tokens_per_second: Option<f64>,
+    /// Arithmetic of reading the prompt, in GFLOP/s: 10^9 operations a second, two for each weight that a token is
+    /// multiplied with. These are the numbers in all matrices but the embedding, of which a row is copied, and the head,
+    /// which a prompt does not need. `None` if there was no prompt.
+    pub prefill_gflop_per_second: Option<f64>,
     /// Tokens written in a second; `None` if there were none.
     pub decode_tokens_per_second: Option<f64>,
+    /// Bytes moved for each token written: its share of the weights, which all sessions read together, but of the
+    /// embedding one row, and its session's state, read and written.
+    pub decode_bytes_per_token: usize,
+    /// Memory traffic of writing, in GB/s: 10^9 bytes a second. It is `decode_bytes_per_token` times
+    /// `decode_tokens_per_second`, to be held against [`memory_bandwidth`](super::memory_bandwidth). `None` if no tokens
+    /// were written.
+    pub decode_gb_per_second: Option<f64>,
     /// The most memory this process has held, in bytes; `None` where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
 }
@@ -108,6 +119,9 @@ impl Model {
             decode.push(started.elapsed().as_secs_f64());
         }
         let rate = |tokens: usize, seconds: Vec<f64>| (tokens > 0).then(|| (tokens * batch) as f64 / median(seconds));
+        let (prefill, decode) = (rate(prefill_tokens, prefill), rate(decode_tokens, decode));
+        let giga = |rate: f64, each: usize| rate * each as f64 / 1e9;
+        let bytes = self.bytes_of_step(batch) / batch;
         Ok(BenchReport {
             model: self.name().to_string(),
             resident_bytes: self.resident_bytes(),
@@ -117,8 +131,11 @@ impl Model {
             prefill_tokens,
             decode_tokens,
             repeats,
-            prefill_tokens_per_second: rate(prefill_tokens, prefill),
-            decode_tokens_per_second: rate(decode_tokens, decode),
+            prefill_tokens_per_second: prefill,
+            prefill_gflop_per_second: prefill.map(|rate| giga(rate, 2 * self.multiplications_of_prompt_token())),
+            decode_tokens_per_second: decode,
+            decode_bytes_per_token: bytes,
+            decode_gb_per_second: decode.map(|rate| giga(rate, bytes)),
             peak_rss_bytes: peak_rss_bytes(),
         })
     }
@@ -148,4 +165,29 @@ fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_and_traffic_follow_from_the_shapes_of_the_weights() {
+        let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v7.pth")).unwrap();
+        // Two layers of 64 channels: four matrices of 64 x 64, two of 64 x 96, and low-rank pairs, of which the first
+        // layer has one less.
+        let layer = 4 * 64 * 64 + 2 * 64 * 96 + 2 * 64 * (12 + 8 + 20);
+        let options = BenchOptions { prefill_tokens: 2, decode_tokens: 2, batch: 1, repeats: 1, progress: None };
+        let report = model.bench(&options).unwrap();
+        let share = |numerator: Option<f64>, denominator: Option<f64>| numerator.unwrap() / denominator.unwrap() * 1e9;
+        let operations = share(report.prefill_gflop_per_second, report.prefill_tokens_per_second);
+        assert_eq!(operations.round() as usize, 2 * (2 * layer + 2 * 64 * 4));
+        let bytes = share(report.decode_gb_per_second, report.decode_tokens_per_second);
+        assert_eq!(bytes.round() as usize, report.decode_bytes_per_token);
+        // Of 256 rows of the embedding in two bytes one is read; the state has two rows and two heads of 32 x 32 a layer.
+        let state = 2 * 4 * (2 * 64 + 2 * 32 * 32);
+        assert_eq!(report.decode_bytes_per_token, report.resident_bytes - 255 * 64 * 2 + 2 * state);
+        let eight = model.bench(&BenchOptions { batch: 8, ..options }).unwrap();
+        assert_eq!(eight.decode_bytes_per_token, (report.decode_bytes_per_token + 7 * (128 + 2 * state)) / 8);
+    }
 }

@@ -23,6 +23,7 @@ pub enum Outcome {
     Measured { report: PerplexityReport },
     Compared { reports: Vec<FormatReport> },
     Timed { report: BenchReport },
+    Streamed { gb_per_second: f64 },
 }
 
 pub struct LongJob {

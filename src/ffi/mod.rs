@@ -89,6 +89,13 @@ fn compare_formats(
     })
 }
 
+fn memory_bandwidth(threads: Option<i64>) -> Arc<LongJob> {
+    LongJob::new(move |_| {
+        let threads = threads.map(|threads| count("threads", threads)).transpose()?;
+        Ok(Outcome::Streamed { gb_per_second: crate::eval::memory_bandwidth(threads)? })
+    })
+}
+
 #[cfg(feature = "cli")]
 fn run_command(arguments: Vec<String>, demo_model: Option<String>) -> Result<i32> {
     let arguments = std::iter::once("volary".into()).chain(arguments);

@@ -316,7 +316,10 @@ pub struct BenchReport {
     pub decode_tokens: u64,
     pub repeats: u64,
     pub prefill_tokens_per_second: Option<f64>,
+    pub prefill_gflop_per_second: Option<f64>,
     pub decode_tokens_per_second: Option<f64>,
+    pub decode_bytes_per_token: u64,
+    pub decode_gb_per_second: Option<f64>,
     pub peak_rss_bytes: Option<u64>,
 }
 
@@ -331,7 +334,10 @@ impl From<eval::BenchReport> for BenchReport {
             decode_tokens: report.decode_tokens as u64,
             repeats: report.repeats as u64,
             prefill_tokens_per_second: report.prefill_tokens_per_second,
+            prefill_gflop_per_second: report.prefill_gflop_per_second,
             decode_tokens_per_second: report.decode_tokens_per_second,
+            decode_bytes_per_token: report.decode_bytes_per_token as u64,
+            decode_gb_per_second: report.decode_gb_per_second,
             peak_rss_bytes: report.peak_rss_bytes,
         }
     }

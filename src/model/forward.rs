@@ -98,6 +98,11 @@ impl Network {
         Ok(Self { emb, ln0, embedding_precision, blocks, ln_out, head, rescale_every: config.rescale_every })
     }
 
+    /// Bytes of the embedding, of which a token reads one row.
+    pub fn embedding_size(&self) -> usize {
+        self.emb.size()
+    }
+
     /// Runs every token of the batch, at most `chunk` of them in one pass, and returns each sequence's logits.
     ///
     /// A sequence's numbers do not depend on `chunk`, nor on what else is in the batch. `progress` is asked before each

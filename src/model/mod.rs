@@ -32,7 +32,7 @@ pub use info::{ModelInfo, TensorInfo};
 pub use state::State;
 
 use forward::Network;
-use weights::Loader;
+use weights::{Loaded, Loader};
 
 /// Told how much of the work is done, from 0 to 1. Answering `false` cancels the work.
 pub type Progress = dyn Fn(f64) -> bool + Send + Sync;
@@ -80,6 +80,7 @@ struct Shared {
     tokenizer: Option<Tokenizer>,
     initial_state: State,
     resident_bytes: usize,
+    multiplications: usize,
     kernels: &'static Kernels,
     pool: Pool,
 }
@@ -123,7 +124,7 @@ impl Model {
             loader.quantize(Plan::new(&checkpoint, None, quantization)?, quantization.encoder);
         }
         let network = Network::load(&mut loader)?;
-        let (resident_bytes, fingerprint) = loader.finish();
+        let Loaded { resident_bytes, multiplications, fingerprint } = loader.finish();
 
         let mut initial_state = State::empty(&config, fingerprint);
         match &options.initial_state {
@@ -135,7 +136,16 @@ impl Model {
             None => {}
         }
         let info = ModelInfo::new(&checkpoint, config, tokenizer.as_ref());
-        Ok(Self(Arc::new(Shared { info, network, tokenizer, initial_state, resident_bytes, kernels, pool })))
+        Ok(Self(Arc::new(Shared {
+            info,
+            network,
+            tokenizer,
+            initial_state,
+            resident_bytes,
+            multiplications,
+            kernels,
+            pool,
+        })))
     }
 
     /// What the model is: generation, sizes, formats, metadata.
@@ -156,6 +166,20 @@ impl Model {
     /// Bytes that the weights take in memory.
     pub fn resident_bytes(&self) -> usize {
         self.0.resident_bytes
+    }
+
+    /// Bytes that writing one token of each of `batch` sessions moves: every weight read once, but of the embedding a row
+    /// a session, and each session's state read and written.
+    pub(crate) fn bytes_of_step(&self, batch: usize) -> usize {
+        let embedding = self.0.network.embedding_size();
+        let session = embedding / self.config().n_vocab + 2 * self.0.initial_state.size();
+        self.resident_bytes() - embedding + batch * session
+    }
+
+    /// Weights that a prompt's token is multiplied with: those of all matrices but the embedding and the head.
+    pub(crate) fn multiplications_of_prompt_token(&self) -> usize {
+        let config = self.config();
+        self.0.multiplications - config.n_vocab * config.n_embd
     }
 
     /// The instruction set in use, as `VOLARY_ISA` names it.

@@ -68,6 +68,11 @@ impl State {
         LayerState { channel_shift, time_shift, wkv }
     }
 
+    /// Bytes of its numbers.
+    pub(crate) fn size(&self) -> usize {
+        size_of_val(&self.data[..])
+    }
+
     /// Tells the weights apart that states belong to.
     pub(crate) fn fingerprint(&self) -> u64 {
         self.fingerprint

@@ -11,6 +11,17 @@ use crate::pool::Pool;
 use crate::quant::{self, Encoder};
 use crate::quantize::{Plan, recode};
 
+/// What a loader has seen of the weights.
+pub(crate) struct Loaded {
+    /// Bytes that they take in memory.
+    pub resident_bytes: usize,
+    /// Numbers in all matrices but the embedding: each is multiplied once for a token whose logits are asked for.
+    pub multiplications: usize,
+    /// Tells them from other weights: samples of every matrix and all the norms, which are the same numbers in whatever
+    /// file a model comes.
+    pub fingerprint: u64,
+}
+
 /// Loads one model's tensors.
 pub(crate) struct Loader<'a> {
     checkpoint: &'a Checkpoint,
@@ -26,6 +37,7 @@ pub(crate) struct Loader<'a> {
     loaded: usize,
     total: usize,
     resident: usize,
+    multiplications: usize,
     fingerprint: Xxh3,
 }
 
@@ -43,6 +55,7 @@ impl<'a> Loader<'a> {
             loaded: 0,
             total: sizes.sum::<usize>().max(1),
             resident: 0,
+            multiplications: 0,
             fingerprint: Xxh3::new(),
         }
     }
@@ -57,10 +70,9 @@ impl<'a> Loader<'a> {
         self.plan = Some((plan, encoder));
     }
 
-    /// Bytes that the loaded weights take in memory, and what tells them from other weights: samples of every matrix
-    /// and all the norms, which are the same numbers in whatever file a model comes.
-    pub fn finish(self) -> (usize, u64) {
-        (self.resident, self.fingerprint.digest())
+    pub fn finish(self) -> Loaded {
+        let Self { resident, multiplications, fingerprint, .. } = self;
+        Loaded { resident_bytes: resident, multiplications, fingerprint: fingerprint.digest() }
     }
 
     /// Canonical name of a tensor of this layer's time mix.
@@ -171,6 +183,7 @@ impl<'a> Loader<'a> {
     fn take(&mut self, tensor: Tensor<'_>) -> Result<Matrix> {
         let matrix = Matrix::new(&self.recoded(tensor)?, self.pool)?;
         self.resident += matrix.size();
+        self.multiplications += matrix.rows() * matrix.cols();
         Ok(matrix)
     }
 

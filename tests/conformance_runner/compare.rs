@@ -1,8 +1,9 @@
 //! What a step expects, against what came.
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
-/// Where the two differ, and how; `None` if they do not. Of objects only the expected members count.
+/// Where the two differ, and how; `None` if they do not. Of objects only the expected members count, and `{"above": n}`
+/// is any number above `n`.
 pub fn difference(expected: &Value, found: &Value) -> Option<String> {
     at("the result", expected, found)
 }
@@ -24,9 +25,15 @@ fn at(place: &str, expected: &Value, found: &Value) -> Option<String> {
             pairs.find_map(|(index, (expected, found))| at(&format!("{place}[{index}]"), expected, found))
         }
         (Value::Number(expected), Value::Number(found)) if is_close(expected, found) => None,
+        (Value::Object(expected), Value::Number(found)) if is_above(expected, found) => None,
         (expected, found) if expected == found => None,
         _ => Some(format!("{place} is {found}, not {expected}")),
     }
+}
+
+fn is_above(expected: &Map<String, Value>, found: &Number) -> bool {
+    let least = expected.get("above").filter(|_| expected.len() == 1).and_then(Value::as_f64);
+    least.is_some_and(|least| found.as_f64().is_some_and(|found| found > least))
 }
 
 /// Integers are equal; numbers with a point may be a little off.

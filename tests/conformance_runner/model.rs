@@ -1,6 +1,7 @@
 //! Loading models, and the layer from tokens to logits.
 
 use serde::Deserialize;
+use volary::eval::memory_bandwidth;
 use volary::model::{Logits, ModelInfo, Sequence};
 use volary::{ChatFormat, ChatOptions, Model, State};
 
@@ -62,6 +63,7 @@ pub const VERBS: &[(&str, Verb)] = &[
         let (model, text) = (model(call)?, call.required::<String>("text")?);
         Done::result(reports::perplexity(&model.perplexity(&text, &options::perplexity(call)?)?))
     }),
+    ("memory_bandwidth", |call| Done::result(memory_bandwidth(call.optional("threads")?)?)),
     ("Model.bench", |call| {
         let (model, options) = (model(call)?, options::bench(call)?);
         Done::result(reports::bench(&model.bench(&options)?))

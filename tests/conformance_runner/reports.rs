@@ -151,7 +151,10 @@ pub fn bench(report: &BenchReport) -> Value {
         "decode_tokens": report.decode_tokens,
         "repeats": report.repeats,
         "prefill_tokens_per_second": report.prefill_tokens_per_second,
+        "prefill_gflop_per_second": report.prefill_gflop_per_second,
         "decode_tokens_per_second": report.decode_tokens_per_second,
+        "decode_bytes_per_token": report.decode_bytes_per_token,
+        "decode_gb_per_second": report.decode_gb_per_second,
         "peak_rss_bytes": report.peak_rss_bytes,
     })
 }

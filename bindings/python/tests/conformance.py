@@ -105,6 +105,8 @@ def difference(expected: Any, found: Any, where: str = "") -> str | None:
     """How a result differs from what was expected; ``None`` if it does not."""
     at = f"{where.lstrip('.')}: " if where else ""
     if isinstance(expected, dict):
+        if expected.keys() == {"above"} and isinstance(found, (int, float)) and not isinstance(found, bool):
+            return None if found > expected["above"] else f"{at}expected more than {expected['above']}, found {found}"
         if not isinstance(found, dict):
             return f"{at}expected an object, found {found!r}"
         for name, each in expected.items():
@@ -249,6 +251,7 @@ VERBS: dict[str, Verb] = {
     "Model.chat": kept(volary.Model.chat),
     "Model.perplexity": told(volary.perplexity),
     "Model.bench": told(volary.bench),
+    "memory_bandwidth": told(volary.memory_bandwidth),
     "State.clone": kept(volary.State.clone),
     "State.save": told(volary.State.save),
     "State.load": kept(volary.State.load),

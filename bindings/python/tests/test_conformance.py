@@ -95,6 +95,9 @@ def test_the_runner_finds_what_is_wrong(steps: list[Any], wrong: str, golden: Pa
         ({"a": {"b": 1}}, {"a": {"b": 2}}, False),
         ({"a": 1}, {}, False),
         ({"a": 1}, None, False),
+        ({"above": 0}, 0.1, True),
+        ({"above": 0}, 0, False),
+        ({"above": 0}, None, False),
     ],
 )
 def test_the_runner_compares_as_the_readme_says(expected: Any, found: Any, same: bool) -> None:

@@ -45,7 +45,7 @@ from ._records import (
 from ._state import State
 from ._stream import TokenStream
 from ._tokenizer import Tokenizer
-from ._tools import bench, compare_formats, convert, merge_lora, perplexity, read_info
+from ._tools import bench, compare_formats, convert, memory_bandwidth, merge_lora, perplexity, read_info
 
 __all__ = [
     "Alternative",
@@ -86,6 +86,7 @@ __all__ = [
     "bench",
     "compare_formats",
     "convert",
+    "memory_bandwidth",
     "merge_lora",
     "perplexity",
     "read_info",

@@ -280,7 +280,15 @@ class BenchReport:
     #: Repetitions.
     repeats: int
     prefill_tokens_per_second: float | None
+    #: Arithmetic of reading the prompt, in GFLOP/s: 10^9 operations a second, two for each weight that a token is
+    #: multiplied with.
+    prefill_gflop_per_second: float | None
     decode_tokens_per_second: float | None
+    #: Bytes moved for each token written: its share of the weights, which all sessions read together, but of the
+    #: embedding one row, and its session's state, read and written.
+    decode_bytes_per_token: int
+    #: Memory traffic of writing, in GB/s: 10^9 bytes a second, to be held against ``memory_bandwidth``.
+    decode_gb_per_second: float | None
     #: The most memory this process has held, in bytes, where the system tells.
     peak_rss_bytes: int | None
 

@@ -187,3 +187,18 @@ def bench(
     )
     report: BenchReport = lifted(_jobs.run("Measuring", progress, model._native.bench, options).report)
     return report
+
+
+def memory_bandwidth(threads: int | None = None) -> float:
+    """Measure how fast this machine reads memory, in GB/s: 10^9 bytes a second.
+
+    ``threads``: by default as many as there are cores for this process. It takes 0.2 s, and 256 MiB of memory meanwhile.
+    A model cannot write tokens faster than this divided by its ``decode_bytes_per_token``, unless the caches hold it.
+
+    >>> import volary
+    >>> volary.memory_bandwidth() > 0
+    True
+    """
+    threads = arguments.optional(arguments.whole)("threads", threads)
+    bandwidth: float = _jobs.run("Measuring", None, native.memory_bandwidth, threads).gb_per_second
+    return bandwidth

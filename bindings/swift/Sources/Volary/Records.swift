@@ -363,8 +363,16 @@ public struct BenchReport: Sendable, Equatable {
     public let repeats: Int
     /// Prompt tokens read in a second.
     public let prefillTokensPerSecond: Double?
+    /// Arithmetic of reading the prompt, in GFLOP/s: 10^9 operations a second, two for each weight that a token is
+    /// multiplied with.
+    public let prefillGflopPerSecond: Double?
     /// Tokens written in a second.
     public let decodeTokensPerSecond: Double?
+    /// Bytes moved for each token written: its share of the weights, which all sessions read together, but of the
+    /// embedding one row, and its session's state, read and written.
+    public let decodeBytesPerToken: Int
+    /// Memory traffic of writing, in GB/s: 10^9 bytes a second, to be held against ``memoryBandwidth(threads:)``.
+    public let decodeGbPerSecond: Double?
     /// The most memory this process has held, in bytes, where the system tells.
     public let peakRssBytes: Int?
 
@@ -377,7 +385,10 @@ public struct BenchReport: Sendable, Equatable {
         decodeTokens = Int(native.decodeTokens)
         repeats = Int(native.repeats)
         prefillTokensPerSecond = native.prefillTokensPerSecond
+        prefillGflopPerSecond = native.prefillGflopPerSecond
         decodeTokensPerSecond = native.decodeTokensPerSecond
+        decodeBytesPerToken = Int(native.decodeBytesPerToken)
+        decodeGbPerSecond = native.decodeGbPerSecond
         peakRssBytes = native.peakRssBytes.map(Int.init)
     }
 }

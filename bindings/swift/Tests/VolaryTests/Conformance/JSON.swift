@@ -64,9 +64,16 @@ enum JSON: Equatable, Sendable {
                 if let difference = wanted.difference(from: found, at: "\(place)[\(index)]") { return difference }
             }
             return nil
+        case (.object(let wanted), .number(let found)) where JSON.isAbove(found, wanted): return nil
         case (.number(let wanted), .number(let found)) where JSON.isClose(found, to: wanted): return nil
         default: return self == found ? nil : "\(place) is \(found), not \(self)"
         }
+    }
+
+    /// Whether a number is above that of `{"above": 0}`.
+    private static func isAbove(_ found: String, _ expected: [String: JSON]) -> Bool {
+        guard expected.count == 1, case .number(let least) = expected["above"] else { return false }
+        return Double(found)! > Double(least)!
     }
 
     /// Integers are equal; numbers with a point may be a little off.

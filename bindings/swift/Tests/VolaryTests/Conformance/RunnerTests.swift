@@ -52,7 +52,8 @@ struct RunnerTests {
         ("18446744073709551615", "18446744073709551614", false), ("1.0", "null", false), ("null", "null", true),
         ("null", "\"null\"", false), ("\"1\"", "1", false), ("\"a\"", "\"a \"", false), ("[1, 2]", "[1, 2, 3]", false),
         (#"[{"a": 1}]"#, #"[{"a": 1, "b": 2}]"#, true), (#"{"a": {"b": 1}}"#, #"{"a": {"b": 2}}"#, false),
-        (#"{"a": 1}"#, "{}", false), (#"{"a": 1}"#, "null", false), (#""\u00e9\n\"\\""#, "\"é\\n\\\"\\\\\"", true),
+        (#"{"a": 1}"#, "{}", false), (#"{"a": 1}"#, "null", false), (#"{"above": 0}"#, "0.1", true),
+        (#"{"above": 0}"#, "0", false), (#"{"above": 0}"#, "null", false), (#""\u00e9\n\"\\""#, "\"é\\n\\\"\\\\\"", true),
     ])
     func resultsAreComparedAsTheTableSays(expected: String, found: String, same: Bool) throws {
         #expect((try JSON(parsing: expected).difference(from: JSON(parsing: found)) == nil) == same)

@@ -16,6 +16,7 @@ let toolVerbs: [String: Verb] = [
                 $0.text("path"), $0.text("text"), formats: $0.strings("formats"), skip: $0.int("skip") ?? 0,
                 limit: $0.int("limit"), chunk: $0.int("chunk")))
     },
+    "memory_bandwidth": { Done(result: try await memoryBandwidth(threads: $0.int("threads"))) },
     "file.write": { with in
         let content = try with.string("text").map { Data($0.utf8) } ?? bytes(with.text("hex"))
         try content.write(to: URL(fileURLWithPath: with.text("path")))

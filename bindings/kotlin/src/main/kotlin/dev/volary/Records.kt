@@ -274,8 +274,20 @@ public data class BenchReport(
     val repeats: Long,
     /** Prompt tokens read in a second. */
     val prefillTokensPerSecond: Double?,
+    /**
+     * Arithmetic of reading the prompt, in GFLOP/s: 10^9 operations a second, two for each weight that a token is
+     * multiplied with.
+     */
+    val prefillGflopPerSecond: Double?,
     /** Tokens written in a second. */
     val decodeTokensPerSecond: Double?,
+    /**
+     * Bytes moved for each token written: its share of the weights, which all sessions read together, but of the
+     * embedding one row, and its session's state, read and written.
+     */
+    val decodeBytesPerToken: Long,
+    /** Memory traffic of writing, in GB/s: 10^9 bytes a second, to be held against [memoryBandwidth]. */
+    val decodeGbPerSecond: Double?,
     /** The most memory this process has held, in bytes, where the system tells. */
     val peakRssBytes: Long?,
 )
@@ -323,7 +335,8 @@ internal fun NativeFormatReport.ours() = FormatReport(
 
 internal fun NativeBenchReport.ours() = BenchReport(
     residentBytes.toLong(), isa, threads.toInt(), batch.toLong(), prefillTokens.toLong(), decodeTokens.toLong(),
-    repeats.toLong(), prefillTokensPerSecond, decodeTokensPerSecond, peakRssBytes?.toLong(),
+    repeats.toLong(), prefillTokensPerSecond, prefillGflopPerSecond, decodeTokensPerSecond,
+    decodeBytesPerToken.toLong(), decodeGbPerSecond, peakRssBytes?.toLong(),
 )
 
 internal fun ByteArray.floats(): FloatArray {

@@ -114,7 +114,8 @@ class DocumentationTest {
         val summary = mergeLora("base.pth", "lora.pth", "merged.pth", alpha = 32.0)
         val info = readInfo("in.pth")
         println(model.perplexity("The quick brown fox").perplexity)
-        println(model.bench(prefillTokens = 64, decodeTokens = 16).decodeTokensPerSecond)
+        val speed = model.bench(prefillTokens = 64, decodeTokens = 16)
+        println("${speed.decodeTokensPerSecond} tokens/s, ${speed.decodeGbPerSecond} of ${memoryBandwidth()} GB/s")
         val costs = compareFormats("in.pth", "The quick brown fox", listOf("Q8_0", "Q5_1"))
         // end
         assertEquals(listOf(null, "Q8_0", "Q5_1"), costs.map { it.format })

@@ -69,6 +69,9 @@ class RunnerTest {
             Triple("{\"a\": {\"b\": 1}}", "{\"a\": {\"b\": 2}}", false),
             Triple("{\"a\": 1}", "{}", false),
             Triple("{\"a\": 1}", "null", false),
+            Triple("{\"above\": 0}", "0.1", true),
+            Triple("{\"above\": 0}", "0", false),
+            Triple("{\"above\": 0}", "null", false),
         )
         for ((expected, found, same) in cases) {
             val difference = difference(Json.parseToJsonElement(expected), Json.parseToJsonElement(found), "")

@@ -9,6 +9,7 @@ import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.contentOrNull
+import kotlinx.serialization.json.doubleOrNull
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
@@ -83,8 +84,16 @@ fun difference(expected: JsonElement, found: JsonElement, at: String): String? =
     }
     expected is JsonArray && found is JsonArray && expected.size == found.size ->
         expected.indices.firstNotNullOfOrNull { difference(expected[it], found[it], "$at[$it]") }
+    expected is JsonObject && found is JsonPrimitive && isAbove(expected, found) -> null
     expected is JsonPrimitive && found is JsonPrimitive && same(expected, found) -> null
     else -> "${if (at.isEmpty()) "" else "$at: "}expected $expected, found $found"
+}
+
+/** Whether a number is above that of `{"above": 0}`. */
+private fun isAbove(expected: JsonObject, found: JsonPrimitive): Boolean {
+    val least = expected["above"]?.jsonPrimitive?.doubleOrNull
+    val number = found.takeUnless { it.isString }?.doubleOrNull
+    return expected.size == 1 && least != null && number != null && number > least
 }
 
 /** To be equal, a number with a point need only be near. */

@@ -4,6 +4,7 @@ import dev.volary.ConvertReport
 import dev.volary.VolaryException
 import dev.volary.compareFormats
 import dev.volary.convert
+import dev.volary.memoryBandwidth
 import dev.volary.mergeLora
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.cancel
@@ -33,6 +34,7 @@ internal fun toolVerbs(): Map<String, Verb> = mapOf(
             chunk = it.int("chunk"),
         )
     },
+    "memory_bandwidth" to told { memoryBandwidth(it.int("threads")) },
     "file.write" to told {
         File(it.text("path")).writeBytes(it.string("text")?.encodeToByteArray() ?: bytes(it.text("hex")))
     },
