@@ -16,7 +16,7 @@ const PART: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Measures how fast this machine reads memory, in GB/s (10^9 bytes a second), with so many threads; `None`: as many as
-/// there are cores for this process. It takes 0.2 s, and 256 MiB of memory meanwhile.
+/// there are cores for this process. It takes some tenths of a second, and 256 MiB of memory meanwhile.
 ///
 /// A model cannot write tokens faster than this divided by
 /// [`decode_bytes_per_token`](super::BenchReport::decode_bytes_per_token), unless the caches hold it.

@@ -192,8 +192,9 @@ def bench(
 def memory_bandwidth(threads: int | None = None) -> float:
     """Measure how fast this machine reads memory, in GB/s: 10^9 bytes a second.
 
-    ``threads``: by default as many as there are cores for this process. It takes 0.2 s, and 256 MiB meanwhile.
-    A model cannot write tokens faster than this divided by its ``decode_bytes_per_token``, unless the caches hold it.
+    ``threads``: by default as many as there are cores for this process. It takes some tenths of a second, and 256 MiB
+    meanwhile. A model cannot write tokens faster than this divided by its ``decode_bytes_per_token``, unless the caches
+    hold it.
 
     >>> import volary
     >>> volary.memory_bandwidth() > 0

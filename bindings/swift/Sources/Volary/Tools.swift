@@ -72,9 +72,9 @@ public func compareFormats(
     return reports.map(FormatReport.init)
 }
 
-/// Measures how fast this machine reads memory, in GB/s: 10^9 bytes a second. It takes 0.2 s, and 256 MiB of memory
-/// meanwhile. A model cannot write tokens faster than this divided by its ``BenchReport/decodeBytesPerToken``, unless the
-/// caches hold it.
+/// Measures how fast this machine reads memory, in GB/s: 10^9 bytes a second. It takes some tenths of a second, and
+/// 256 MiB of memory meanwhile. A model cannot write tokens faster than this divided by its
+/// ``BenchReport/decodeBytesPerToken``, unless the caches hold it.
 ///
 /// - Parameter threads: `nil`: as many as there are cores for this process
 public func memoryBandwidth(threads: Int? = nil) async throws -> Double {
