@@ -68,7 +68,8 @@ fn gguf(walk: &mut Walk<'_>) -> Option<()> {
         for _ in 0..walk.number(4)? {
             walk.number(8)?;
         }
-        (walk.number(4)?, walk.number(8)?);
+        walk.number(4)?;
+        walk.number(8)?;
         walk.fields.parts.push(start..walk.at);
     }
     walk.fields.data.push(walk.at..walk.bytes.len());
@@ -148,7 +149,8 @@ fn zip(walk: &mut Walk<'_>) -> Option<()> {
 
 fn state(walk: &mut Walk<'_>) -> Option<()> {
     walk.at = 8;
-    (walk.number(4)?, walk.number(8)?);
+    walk.number(4)?;
+    walk.number(8)?;
     for _ in 0..4 {
         walk.number(4)?;
     }
