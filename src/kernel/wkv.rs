@@ -26,18 +26,14 @@ pub(crate) struct Head5<'a> {
 #[inline(always)]
 pub(super) fn wkv5<S: Simd>(simd: S, state: &mut [f32], head: Head5<'_>, out: &mut [f32]) {
     let n = out.len();
-    let mut at = 0;
-    if S::REGISTERS >= 32 {
-        while at + 4 * LANES <= n {
-            strip5::<S, 4>(simd, state, head, at, out);
-            at += 4 * LANES;
-        }
+    let [wide, whole] = in_strips::<S>(n);
+    for at in (0..wide).step_by(4 * LANES) {
+        strip5::<S, 4>(simd, state, head, at, out);
     }
-    while at + LANES <= n {
+    for at in (wide..whole).step_by(LANES) {
         strip5::<S, 1>(simd, state, head, at, out);
-        at += LANES;
     }
-    for column in at..n {
+    for column in whole..n {
         let v = head.value[column];
         let mut sum = 0.0;
         for i in 0..n {
@@ -70,6 +66,14 @@ fn strip5<S: Simd, const N: usize>(simd: S, state: &mut [f32], head: Head5<'_>, 
     for c in 0..N {
         simd.store_floats(sums[c], &mut out[c]);
     }
+}
+
+/// How many of `n` columns are in strips of four vectors, and in strips of four or of one. A loop over a strip's place
+/// and not a function that takes the strip: a closure may be compiled without the processor's features.
+#[inline(always)]
+fn in_strips<S: Simd>(n: usize) -> [usize; 2] {
+    let wide = if S::REGISTERS >= 32 { n - n % (4 * LANES) } else { 0 };
+    [wide, n - n % LANES]
 }
 
 #[inline(always)]
@@ -188,18 +192,14 @@ struct Head7<'a> {
 #[inline(always)]
 fn wkv7<S: Simd>(simd: S, state: &mut [f32], head: Head7<'_>, out: &mut [f32]) {
     let n = out.len();
-    let mut at = 0;
-    if S::REGISTERS >= 32 {
-        while at + 4 * LANES <= n {
-            strip7::<S, 4>(simd, state, head, at, out);
-            at += 4 * LANES;
-        }
+    let [wide, whole] = in_strips::<S>(n);
+    for at in (0..wide).step_by(4 * LANES) {
+        strip7::<S, 4>(simd, state, head, at, out);
     }
-    while at + LANES <= n {
+    for at in (wide..whole).step_by(LANES) {
         strip7::<S, 1>(simd, state, head, at, out);
-        at += LANES;
     }
-    for column in at..n {
+    for column in whole..n {
         let removed: f32 = (0..n).map(|i| -head.removal[i] * state[i * n + column]).sum();
         let mut sum = 0.0;
         for i in 0..n {
