@@ -1,4 +1,4 @@
-//! Whatever comes in gives a sound result or an error of a kind: the inputs kept in `fuzz/corpus`, and some thousand
+//! Whatever comes in gives a sound result or an error of a kind: the inputs kept in `fuzz/corpus`, and some hundred
 //! files that are almost sound. `cargo xtask mutate` makes as many as one likes.
 #![allow(clippy::unwrap_used)]
 

@@ -139,8 +139,8 @@ fn zip(walk: &mut Walk<'_>) -> Option<()> {
         for &width in *widths {
             walk.number(width);
         }
-        let name = walk.at;
-        walk.fields.parts.push(at..name);
+        let end = walk.at;
+        walk.fields.parts.push(at..end);
     }
     let len = walk.bytes.len();
     walk.fields.data.push(0..len);
