@@ -348,6 +348,10 @@ impl Tensor<'_> {
     }
 }
 
+/// More than any model has tensors, or a GGUF file pairs beside them: an entry of a few bytes takes many times as much
+/// memory once it is read.
+const MOST_ENTRIES: usize = 100_000;
+
 /// Lists what a file of any type stores. Each tensor lies inside its file.
 fn read(path: &Path) -> Result<(FileType, Contents)> {
     read_file(Mapped::open(path)?)
@@ -362,7 +366,22 @@ fn read_file(file: Mapped) -> Result<(FileType, Contents)> {
         None => return Err(Error::format(file.path(), not_a_checkpoint(file.bytes()))),
     };
     contents.stored.iter().try_for_each(|tensor| check_extent(tensor, &contents.files[tensor.file]))?;
+    check_sharing(&contents)?;
     Ok((file_type, contents))
+}
+
+/// Tensors may be the same bytes: an embedding and a head that are tied. With more of that a small file could describe a
+/// model that no memory holds.
+fn check_sharing(Contents { files, stored, .. }: &Contents) -> Result<()> {
+    let sizes = stored.iter().filter_map(|tensor| tensor.format.size_of(&tensor.shape));
+    let (total, size) =
+        (sizes.fold(0, usize::saturating_add), files.iter().map(|file| file.bytes().len()).sum::<usize>());
+    match files.first() {
+        Some(file) if total / 2 > size => {
+            Err(Error::format(file.path(), "has tensors of more bytes than the file; it is damaged, download it again"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Told by content: people rename files.

@@ -14,12 +14,16 @@ mod write;
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::MOST_ENTRIES;
 use crate::error::{Error, Result};
 use dtype::{Dtype, UNTYPED};
 pub(super) use write::write_state_dict;
 
 /// A pickle takes about 100 bytes a tensor; the largest RWKV has some 3,000 tensors.
 const MAX_SIZE: usize = 4 << 20;
+
+/// A name that is memoized may be used for any number of tensors, each of which then has a copy of it.
+const LONGEST_NAME: usize = 1024;
 
 /// PyTorch allows more, but no weight has them.
 const MAX_DIMENSIONS: usize = 8;
@@ -55,6 +59,10 @@ pub(super) fn state_dict<'a>(pickle: &'a [u8], path: &'a Path) -> Result<Vec<(&'
     let dict = machine.largest_dict(top);
     if dict.tensors.is_empty() {
         return Err(Error::format(path, NO_TENSORS));
+    }
+    if dict.tensors.len() > MOST_ENTRIES || dict.tensors.iter().any(|(name, _)| name.len() > LONGEST_NAME) {
+        let cause = "its data.pkl has more tensors, or longer names, than any model; it is damaged, download it again";
+        return Err(Error::format(path, cause));
     }
     dict.tensors.iter().map(|&(name, args)| Ok((name, machine.tensor(name, args)?))).collect()
 }

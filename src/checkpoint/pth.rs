@@ -11,12 +11,9 @@ use std::path::Path;
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Checksum, Contents, Mapped, Metadata, Stored, contiguous_strides, pickle};
+use super::{Checksum, Contents, MOST_ENTRIES, Mapped, Metadata, Stored, contiguous_strides, pickle};
 use crate::error::{Error, Result};
 pub(super) use write::write;
-
-/// More than any model has tensors: keeps a lying directory from reserving memory.
-const MAX_ENTRIES: u64 = 100_000;
 
 /// Lists the tensors of a state dict, in its order and under its names.
 pub(super) fn read(file: Mapped) -> Result<Contents> {
@@ -180,7 +177,7 @@ fn modest_zip64(file: &[u8]) -> bool {
     tail.windows(LOCATOR_SIZE).filter(|locator| locator.starts_with(b"PK\x06\x07")).all(|locator| {
         let at = usize::try_from(number(&locator[8..16])).unwrap_or(usize::MAX);
         match file.get(at..).and_then(|record| record.get(..56)) {
-            Some(record) => number(&record[4..12]) <= 1 << 16 && number(&record[32..40]) <= MAX_ENTRIES,
+            Some(record) => number(&record[4..12]) <= 1 << 16 && number(&record[32..40]) <= MOST_ENTRIES as u64,
             None => true,
         }
     })

@@ -93,6 +93,13 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, dem
     }
 }
 
+/// Whether some arguments, the first of which is the program's name, ask for anything, without doing it; else what is
+/// said of them. For tests of what the command line may hold.
+#[doc(hidden)]
+pub fn check(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<(), String> {
+    Arguments::try_parse_from(arguments).map(|_| ()).map_err(|error| error.to_string())
+}
+
 fn run_parsed(arguments: Arguments, demo: &Demo) -> u8 {
     terminal::handle_interrupts();
     let outcome = match arguments.command {

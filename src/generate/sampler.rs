@@ -128,7 +128,7 @@ impl Sampler {
         let sampling = &self.sampling;
         for &(token, bias) in &sampling.logit_bias {
             if let Some(logit) = self.logits.get_mut(token as usize) {
-                *logit += bias;
+                *logit = finite(*logit + bias);
             }
         }
         for &token in &sampling.banned_tokens {
@@ -137,10 +137,10 @@ impl Sampler {
             }
         }
         for (&token, count) in &self.occurrence {
-            if let Some(logit) = self.logits.get_mut(token as usize) {
+            if let Some(logit) = self.logits.get_mut(token as usize).filter(|logit| **logit > f32::NEG_INFINITY) {
                 let r = sampling.repetition_penalty;
-                *logit = if *logit > 0.0 { *logit / r } else { *logit * r };
-                *logit -= sampling.presence_penalty + count * sampling.frequency_penalty;
+                let repeated = finite(if *logit > 0.0 { *logit / r } else { *logit * r });
+                *logit = finite(repeated - finite(sampling.presence_penalty + count * sampling.frequency_penalty));
             }
         }
     }
@@ -199,6 +199,11 @@ impl Sampler {
     fn uniform(&mut self) -> f64 {
         (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
+}
+
+/// What overflowed becomes the largest number: only bans take a token out of play.
+fn finite(x: f32) -> f32 {
+    if x.is_nan() { x } else { x.clamp(f32::MIN, f32::MAX) }
 }
 
 /// The weight at which the sum of the weights, largest first, reaches `target`; of all of them, if it never does.

@@ -45,12 +45,11 @@ fn scaled<S: Simd>(simd: S, groups: [S::Bytes; 8], scale: S::Floats) -> Levels<S
 /// Eight groups in four times 64 bytes: the first four in the low nibbles.
 #[inline(always)]
 fn nibbles<S: Simd>(simd: S, unit: &[u8], at: usize) -> [S::Bytes; 8] {
-    let packed = [0, 1, 2, 3].map(|i| at + 64 * i);
     let [a, b, c, d] = [
-        simd.load(part(unit, packed[0])),
-        simd.load(part(unit, packed[1])),
-        simd.load(part(unit, packed[2])),
-        simd.load(part(unit, packed[3])),
+        simd.load(part(unit, at)),
+        simd.load(part(unit, at + 64)),
+        simd.load(part(unit, at + 128)),
+        simd.load(part(unit, at + 192)),
     ];
     [
         simd.and(a, 15),

@@ -76,6 +76,7 @@ impl<'a> Panels<'a> {
         self.bytes.len() / self.size
     }
 
+    #[inline]
     fn iter(self) -> std::slice::ChunksExact<'a, u8> {
         self.bytes.chunks_exact(self.size)
     }
@@ -102,18 +103,19 @@ fn blocks<S: Simd, L: Layout>(
         false => i32::from(L::OFFSET),
     };
     let stride = panels.len();
-    let pairs = panels.bytes.chunks(2 * panels.size).zip((0..stride).step_by(2));
-    let steps = |pair| (0..per_row).step_by(STEP).map(move |first| (pair, first..(first + STEP).min(per_row)));
-    for ((bytes, first), columns) in pairs.flat_map(steps) {
-        unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch);
-        let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: totals::<L>(), stride };
-        let out = &mut out[first..];
-        match (L::PARTS, L::MIN, L::SIGNED) {
-            (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
-            (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
-            (1, _, true) => tiles::<S, 1, false, true>(simd, &job, out),
-            (_, false, _) => tiles::<S, 2, false, false>(simd, &job, out),
-            (_, true, _) => tiles::<S, 2, true, false>(simd, &job, out),
+    for (pair, bytes) in panels.bytes.chunks(2 * panels.size).enumerate() {
+        let out = &mut out[2 * pair..];
+        for first in (0..per_row).step_by(STEP) {
+            let columns = first..(first + STEP).min(per_row);
+            unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch);
+            let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: totals::<L>(), stride };
+            match (L::PARTS, L::MIN, L::SIGNED) {
+                (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
+                (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
+                (1, _, true) => tiles::<S, 1, false, true>(simd, &job, out),
+                (_, false, _) => tiles::<S, 2, false, false>(simd, &job, out),
+                (_, true, _) => tiles::<S, 2, true, false>(simd, &job, out),
+            }
         }
     }
 }
@@ -157,8 +159,9 @@ impl<'a> Blocks<'a> {
 fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
     let mut sum = simd.splat(0.0);
     let offset = if L::SIGNED { S::SIGNED_OFFSET } else { i32::from(L::OFFSET) };
-    for (unit, x) in panel.chunks_exact(L::BYTES).zip(x.chunks_exact(L::BLOCKS)) {
-        for (index, x) in x.iter().enumerate() {
+    for (u, unit) in panel.chunks_exact(L::BYTES).enumerate() {
+        for index in 0..L::BLOCKS {
+            let x = &x[u * L::BLOCKS + index];
             let Levels { groups, scale, min } = L::block(simd, unit, index);
             for p in 0..L::PARTS {
                 let first = first_dot(simd, offset, x, L::PARTS, p);
@@ -221,8 +224,9 @@ fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>
         for unit in panel[units.start * L::BYTES..units.end * L::BYTES].chunks_exact(L::BYTES) {
             for index in 0..L::BLOCKS {
                 let block = L::block(simd, unit, index);
-                for (group, out) in simd.arrange(block.groups, L::OFFSET).iter().zip(&mut groups[b]) {
-                    simd.store(*group, &mut out.0);
+                let arranged = simd.arrange(block.groups, L::OFFSET);
+                for g in 0..8 {
+                    simd.store(arranged[g], &mut groups[b][g].0);
                 }
                 for part in 0..L::PARTS {
                     simd.store_floats(block.scale[part], &mut scales[L::PARTS * b + part]);
@@ -417,18 +421,18 @@ fn float_tile<S: Simd, F: Float, const N: usize>(
     for (pair, columns) in panel.chunks_exact(2 * F::BYTES).enumerate().take(cols / 2) {
         for odd in 0..2 {
             let weights = F::column(simd, columns, odd);
-            for (sum, row) in sums.iter_mut().zip(&rows) {
-                sum[odd] = simd.mul_add(weights, simd.splat(row[2 * pair + odd]), sum[odd]);
+            for t in 0..N {
+                sums[t][odd] = simd.mul_add(weights, simd.splat(rows[t][2 * pair + odd]), sums[t][odd]);
             }
         }
     }
     if cols % 2 == 1 {
         let weights = F::column(simd, panel, cols - 1);
-        for (sum, row) in sums.iter_mut().zip(&rows) {
-            sum[0] = simd.mul_add(weights, simd.splat(row[cols - 1]), sum[0]);
+        for t in 0..N {
+            sums[t][0] = simd.mul_add(weights, simd.splat(rows[t][cols - 1]), sums[t][0]);
         }
     }
-    for (t, sum) in sums.into_iter().enumerate() {
-        simd.store_floats(simd.add(sum[0], sum[1]), &mut out[stride * t]);
+    for t in 0..N {
+        simd.store_floats(simd.add(sums[t][0], sums[t][1]), &mut out[stride * t]);
     }
 }

@@ -51,8 +51,8 @@ pub(super) trait Simd: Copy {
     /// In each lane `factors · numbers`.
     #[inline(always)]
     fn dot_pair(self, factors: [i16; 2], numbers: [i16; 2]) -> Self::Ints {
-        let products = [0, 1].map(|i| i32::from(factors[i]) * i32::from(numbers[i]));
-        self.ints(products[0] + products[1])
+        let product = |i: usize| i32::from(factors[i]) * i32::from(numbers[i]);
+        self.ints(product(0) + product(1))
     }
     fn ints(self, x: i32) -> Self::Ints;
 
@@ -60,8 +60,8 @@ pub(super) trait Simd: Copy {
     #[inline(always)]
     fn row_dots(self, start: Self::Ints, groups: &[Self::Bytes], signed: bool, x: &[i32]) -> Self::Ints {
         let mut sum = start;
-        for (weights, x) in groups.iter().zip(x) {
-            sum = if signed { self.dot_signed(sum, *weights, *x) } else { self.dot(sum, *weights, *x) };
+        for g in 0..groups.len() {
+            sum = if signed { self.dot_signed(sum, groups[g], x[g]) } else { self.dot(sum, groups[g], x[g]) };
         }
         sum
     }

@@ -25,13 +25,15 @@ pub(crate) struct Head5<'a> {
 /// RWKV-5 and 6: `A = k ⊗ v; out = r·(u*A + S); S = w*S + A`.
 #[inline(always)]
 pub(super) fn wkv5<S: Simd>(simd: S, state: &mut [f32], head: Head5<'_>, out: &mut [f32]) {
-    let mut at = 0;
-    if S::REGISTERS >= 32 {
-        strips::<4>(&mut at, out.len(), |at| strip5::<S, 4>(simd, state, head, at, out));
-    }
-    strips::<1>(&mut at, out.len(), |at| strip5::<S, 1>(simd, state, head, at, out));
     let n = out.len();
-    for column in at..n {
+    let [wide, whole] = in_strips::<S>(n);
+    for at in (0..wide).step_by(4 * LANES) {
+        strip5::<S, 4>(simd, state, head, at, out);
+    }
+    for at in (wide..whole).step_by(LANES) {
+        strip5::<S, 1>(simd, state, head, at, out);
+    }
+    for column in whole..n {
         let v = head.value[column];
         let mut sum = 0.0;
         for i in 0..n {
@@ -50,9 +52,9 @@ fn strip5<S: Simd, const N: usize>(simd: S, state: &mut [f32], head: Head5<'_>, 
     let n = out.len();
     let value = columns::<S, N>(simd, &head.value[at..]);
     let mut sums = [simd.splat(0.0); N];
-    let keys = head.key.iter().zip(head.receptance).zip(head.decay.iter().zip(head.bonus));
-    for (row, ((&k, &r), (&w, &u))) in state.chunks_exact_mut(n).zip(keys) {
+    for (i, row) in state.chunks_exact_mut(n).enumerate() {
         let row = &mut row[at..at + N * LANES].as_chunks_mut().0[..N];
+        let (k, r, w, u) = (head.key[i], head.receptance[i], head.decay[i], head.bonus[i]);
         for c in 0..N {
             let s = simd.floats(&row[c]);
             let kv = simd.mul(simd.splat(k), value[c]);
@@ -60,25 +62,26 @@ fn strip5<S: Simd, const N: usize>(simd: S, state: &mut [f32], head: Head5<'_>, 
             simd.store_floats(simd.mul_add(s, simd.splat(w), kv), &mut row[c]);
         }
     }
-    for (sum, out) in sums.into_iter().zip(out[at..].as_chunks_mut().0) {
-        simd.store_floats(sum, out);
+    let out = &mut out[at..at + N * LANES].as_chunks_mut().0[..N];
+    for c in 0..N {
+        simd.store_floats(sums[c], &mut out[c]);
     }
 }
 
-/// Calls `strip` with the first column of every `N` vectors that are left.
+/// How many of `n` columns are in strips of four vectors, and in strips of four or of one. A loop over a strip's place
+/// and not a function that takes the strip: a closure may be compiled without the processor's features.
 #[inline(always)]
-fn strips<const N: usize>(at: &mut usize, end: usize, mut strip: impl FnMut(usize)) {
-    while *at + N * LANES <= end {
-        strip(*at);
-        *at += N * LANES;
-    }
+fn in_strips<S: Simd>(n: usize) -> [usize; 2] {
+    let wide = if S::REGISTERS >= 32 { n - n % (4 * LANES) } else { 0 };
+    [wide, n - n % LANES]
 }
 
 #[inline(always)]
 fn columns<S: Simd, const N: usize>(simd: S, numbers: &[f32]) -> [S::Floats; N] {
+    let numbers = &numbers.as_chunks().0[..N];
     let mut columns = [simd.splat(0.0); N];
-    for (column, numbers) in columns.iter_mut().zip(numbers.as_chunks().0) {
-        *column = simd.floats(numbers);
+    for c in 0..N {
+        columns[c] = simd.floats(&numbers[c]);
     }
     columns
 }
@@ -188,13 +191,15 @@ struct Head7<'a> {
 /// RWKV-7, the state written transposed: `S = w*S + (kk*a) ⊗ (-kk·S) + k ⊗ v; out = r·S`.
 #[inline(always)]
 fn wkv7<S: Simd>(simd: S, state: &mut [f32], head: Head7<'_>, out: &mut [f32]) {
-    let mut at = 0;
-    if S::REGISTERS >= 32 {
-        strips::<4>(&mut at, out.len(), |at| strip7::<S, 4>(simd, state, head, at, out));
-    }
-    strips::<1>(&mut at, out.len(), |at| strip7::<S, 1>(simd, state, head, at, out));
     let n = out.len();
-    for column in at..n {
+    let [wide, whole] = in_strips::<S>(n);
+    for at in (0..wide).step_by(4 * LANES) {
+        strip7::<S, 4>(simd, state, head, at, out);
+    }
+    for at in (wide..whole).step_by(LANES) {
+        strip7::<S, 1>(simd, state, head, at, out);
+    }
+    for column in whole..n {
         let removed: f32 = (0..n).map(|i| -head.removal[i] * state[i * n + column]).sum();
         let mut sum = 0.0;
         for i in 0..n {
@@ -212,27 +217,29 @@ fn wkv7<S: Simd>(simd: S, state: &mut [f32], head: Head7<'_>, out: &mut [f32]) {
 fn strip7<S: Simd, const N: usize>(simd: S, state: &mut [f32], head: Head7<'_>, at: usize, out: &mut [f32]) {
     let n = out.len();
     let mut removed = [simd.splat(0.0); N];
-    for (row, &kk) in state.chunks_exact(n).zip(head.removal) {
+    for (i, row) in state.chunks_exact(n).enumerate() {
         let row = &row[at..at + N * LANES].as_chunks().0[..N];
+        let kk = simd.splat(-head.removal[i]);
         for c in 0..N {
-            removed[c] = simd.mul_add(simd.splat(-kk), simd.floats(&row[c]), removed[c]);
+            removed[c] = simd.mul_add(kk, simd.floats(&row[c]), removed[c]);
         }
     }
     let value = columns::<S, N>(simd, &head.value[at..]);
     let mut sums = [simd.splat(0.0); N];
-    let keys = head.key.iter().zip(head.receptance).zip(head.decay.iter().zip(head.removal.iter().zip(head.rate)));
-    for (row, ((&k, &r), (&w, (&kk, &a)))) in state.chunks_exact_mut(n).zip(keys) {
+    for (i, row) in state.chunks_exact_mut(n).enumerate() {
         let row = &mut row[at..at + N * LANES].as_chunks_mut().0[..N];
+        let (k, r, w, ka) = (head.key[i], head.receptance[i], head.decay[i], head.removal[i] * head.rate[i]);
         for c in 0..N {
             let kv = simd.mul(simd.splat(k), value[c]);
-            let added = simd.mul_add(removed[c], simd.splat(kk * a), kv);
+            let added = simd.mul_add(removed[c], simd.splat(ka), kv);
             let s = simd.mul_add(simd.floats(&row[c]), simd.splat(w), added);
             simd.store_floats(s, &mut row[c]);
             sums[c] = simd.mul_add(simd.splat(r), s, sums[c]);
         }
     }
-    for (sum, out) in sums.into_iter().zip(out[at..].as_chunks_mut().0) {
-        simd.store_floats(sum, out);
+    let out = &mut out[at..at + N * LANES].as_chunks_mut().0[..N];
+    for c in 0..N {
+        simd.store_floats(sums[c], &mut out[c]);
     }
 }
 

@@ -1,12 +1,13 @@
 //! The forward pass: a batch of sequences, each with its state, through all layers.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use half::{bf16, f16};
 
 use super::config::Generation;
 use super::pass::Pass;
-use super::rows::Rows;
+use super::rows::{Rows, all_finite};
 use super::state::State;
 use super::v4::LayerV4;
 use super::v5::LayerV5;
@@ -61,6 +62,8 @@ pub(super) struct Network {
     ln_out: Norm,
     head: Matrix,
     rescale_every: usize,
+    /// The file, for messages.
+    path: PathBuf,
 }
 
 struct Block {
@@ -95,7 +98,8 @@ impl Network {
         let ln_out = loader.norm("ln_out", eps)?;
         let head = loader.matrix("head.weight", config.n_vocab, config.n_embd)?;
         let embedding_precision = config.embedding_precision;
-        Ok(Self { emb, ln0, embedding_precision, blocks, ln_out, head, rescale_every: config.rescale_every })
+        let (rescale_every, path) = (config.rescale_every, loader.path().to_path_buf());
+        Ok(Self { emb, ln0, embedding_precision, blocks, ln_out, head, rescale_every, path })
     }
 
     /// Bytes of the embedding, of which a token reads one row.
@@ -126,7 +130,11 @@ impl Network {
             if !progress(done.iter().sum::<usize>() as f64 / total as f64) {
                 break Err(Error::Cancelled);
             }
-            for (index, rows) in self.pass(batch, &taken, kernels, pool) {
+            let rows = match self.pass(batch, &taken, kernels, pool) {
+                Ok(rows) => rows,
+                Err(error) => break Err(error),
+            };
+            for (index, rows) in rows {
                 logits[index].extend(rows);
             }
             for (index, range) in taken {
@@ -138,13 +146,16 @@ impl Network {
     }
 
     /// One pass over some tokens of some sequences; gives the logits asked for, by the sequence's index.
+    ///
+    /// NaN and infinity spread through everything that follows them, so that a look at what leaves the layers, and at
+    /// the logits, finds them: a few numbers for each row of a matrix.
     fn pass(
         &self,
         batch: &mut [Sequence<'_>],
         taken: &[(usize, Range<usize>)],
         kernels: &'static Kernels,
         pool: &Pool,
-    ) -> Vec<(usize, Vec<f32>)> {
+    ) -> Result<Vec<(usize, Vec<f32>)>> {
         let mut x = self.embed(batch, taken, kernels);
         let wanted = wanted_rows(batch, taken);
         let mut rows = Vec::new();
@@ -164,7 +175,15 @@ impl Network {
                 x = x.map(|x| x / 2.0);
             }
         }
+        if !all_finite(&x.data) {
+            return Err(self.not_finite());
+        }
         self.logits(&x, wanted, &pass)
+    }
+
+    fn not_finite(&self) -> Error {
+        let cause = "computes NaN or infinity: its weights are damaged, or the state is; download or convert it again";
+        Error::format(&self.path, cause)
     }
 
     /// `[n, n_embd]`, a row for each token taken.
@@ -184,16 +203,19 @@ impl Network {
     }
 
     /// The head is as large as several layers: it runs on the rows somebody asked for, all together.
-    fn logits(&self, x: &Rows, wanted: Vec<(usize, Range<usize>)>, pass: &Pass<'_>) -> Vec<(usize, Vec<f32>)> {
+    fn logits(&self, x: &Rows, wanted: Vec<(usize, Range<usize>)>, pass: &Pass<'_>) -> Result<Vec<(usize, Vec<f32>)>> {
         let rows: Vec<usize> = wanted.iter().flat_map(|(_, range)| range.clone()).collect();
         if rows.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let [normalized] = Activations::fill(rows.len(), [&[&self.head]], pass.kernels, pass.pool, |_, row, out| {
             out.copy_from_slice(x.row(rows[row]));
             self.ln_out.apply(out, pass.kernels);
         });
         let logits = pass.multiply(&self.head, &normalized);
+        if !all_finite(&logits.data) {
+            return Err(self.not_finite());
+        }
         let mut rest = &logits.data[..];
         let mut split = Vec::with_capacity(wanted.len());
         for (index, range) in wanted {
@@ -201,7 +223,7 @@ impl Network {
             split.push((index, own.to_vec()));
             rest = others;
         }
-        split
+        Ok(split)
     }
 }
 

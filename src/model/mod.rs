@@ -224,6 +224,8 @@ impl Model {
     /// # Errors
     /// [`Error::InvalidArgument`] for a token id of `n_vocab` or more, [`Error::Mismatch`] for a state of another model;
     /// no state has then moved.
+    /// [`Error::Format`] if NaN or infinity comes out, because the weights or a state are damaged; the states have then
+    /// moved, and are of no use.
     pub fn forward(&self, batch: &mut [Sequence<'_>]) -> Result<Vec<Vec<f32>>> {
         self.forward_in_chunks(batch, DEFAULT_CHUNK)
     }

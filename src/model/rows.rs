@@ -34,6 +34,11 @@ impl Rows {
     }
 }
 
+/// Whether none is NaN or infinite. No early exit: a loop without branches is vectorized.
+pub(crate) fn all_finite(numbers: &[f32]) -> bool {
+    numbers.iter().fold(true, |finite, x| finite & x.is_finite())
+}
+
 /// Multiplies one head's output with `silu(g)`.
 pub(crate) fn gate(out: &mut [f32], g: &[f32], kernels: &Kernels) {
     let mut sigmoid = [0.0; LARGEST_HEAD];

@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Model;
 use super::config::{Config, Generation};
+use super::rows::all_finite;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::whole_file;
@@ -105,8 +106,13 @@ impl State {
                 ));
             }
             let head_size = self.head_size;
+            let tuned = tensor.to_f32();
+            if !all_finite(&tuned) {
+                let cause = format!("{} holds NaN or infinity; it is damaged, download or train it again", tensor.name);
+                return Err(Error::format(checkpoint.path(), cause));
+            }
             let wkv = self.layer_mut(layer).wkv;
-            wkv.copy_from_slice(&tensor.to_f32());
+            wkv.copy_from_slice(&tuned);
             transpose_heads(wkv, head_size);
         }
         Ok(())
@@ -124,13 +130,17 @@ impl State {
     /// A state of `model` from rwkv.cpp's layout.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] if the model's states have another number of floats.
+    /// [`Error::Mismatch`] if the model's states have another number of floats, [`Error::InvalidArgument`] if one is NaN
+    /// or infinite.
     pub fn from_floats(model: &Model, floats: &[f32]) -> Result<Self> {
         let mut state = Self::empty(model.config(), model.fingerprint());
         if floats.len() != state.data.len() {
             let (own, name, needed) = (floats.len(), model.name(), state.data.len());
             let cause = format!("has {own} floats, but a state of {name} has {needed}; give those of to_floats");
             return Err(Error::mismatch("floats", cause));
+        }
+        if !all_finite(floats) {
+            return Err(Error::argument("floats", "hold NaN or infinity; give those of to_floats"));
         }
         state.data.copy_from_slice(floats);
         state.exchange_layout();
@@ -233,6 +243,9 @@ impl State {
         };
         if state.len_of_sizes() != Some(state.data.len()) {
             return Err(damaged("its sizes do not match"));
+        }
+        if !all_finite(&state.data) {
+            return Err(damaged("it holds NaN or infinity"));
         }
         state.exchange_layout();
         Ok(state)

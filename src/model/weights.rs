@@ -1,5 +1,7 @@
 //! Takes weights out of a checkpoint, checking each shape, and keeps count of what was taken.
 
+use std::path::Path;
+
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Progress;
@@ -85,6 +87,11 @@ impl<'a> Loader<'a> {
         format!("blocks.{}.ffn.{name}", self.layer)
     }
 
+    /// The model's file.
+    pub fn path(&self) -> &'a Path {
+        self.checkpoint.path()
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         self.checkpoint.contains(name)
     }
@@ -100,20 +107,21 @@ impl<'a> Loader<'a> {
     /// A vector with a number for each channel, whatever dimensions the file gives it.
     pub fn channels(&mut self, name: &str) -> Result<Vec<f32>> {
         let n_embd = self.config.n_embd;
-        let vector = self.vector(name)?;
-        if vector.len() != n_embd {
-            return Err(self.wrong_shape(name, &[vector.len()], &[n_embd]));
+        match self.len(name)? {
+            len if len == n_embd => self.vector(name),
+            len => Err(self.wrong_shape(name, &[len], &[n_embd])),
         }
-        Ok(vector)
     }
 
     /// A number for each channel, or one for each head that its channels share.
     pub fn head_channels(&mut self, name: &str) -> Result<Vec<f32>> {
         let Config { n_embd, n_head, head_size, .. } = *self.config;
-        let vector = self.vector(name)?;
-        match vector.len() {
-            n if n == n_embd => Ok(vector),
-            n if n == n_head => Ok(vector.iter().flat_map(|&x| std::iter::repeat_n(x, head_size)).collect()),
+        match self.len(name)? {
+            n if n == n_embd => self.vector(name),
+            n if n == n_head => {
+                let vector = self.vector(name)?;
+                Ok(vector.iter().flat_map(|&x| std::iter::repeat_n(x, head_size)).collect())
+            }
             n => Err(self.wrong_shape(name, &[n], &[n_head, head_size])),
         }
     }
@@ -216,6 +224,11 @@ impl<'a> Loader<'a> {
             quant::decode(tensor.format, bytes, &mut row);
             row.iter().for_each(|x| self.fingerprint.update(&x.to_le_bytes()));
         }
+    }
+
+    /// How many numbers a tensor has: looked at before they are taken into memory, where they may be larger.
+    fn len(&self, name: &str) -> Result<usize> {
+        self.checkpoint.shape(name).map(|shape| shape.iter().product()).ok_or_else(|| self.checkpoint.lacks(name))
     }
 
     fn vector(&mut self, name: &str) -> Result<Vec<f32>> {

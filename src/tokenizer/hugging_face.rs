@@ -10,6 +10,12 @@ use crate::error::{Error, Result};
 
 /// Reads a `tokenizer.json`: the tokenizer, set up to encode text as it is, and what each token stands for.
 pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
+    /// 20B's has 2 MB. JSON of small parts takes some fifty times its length in memory.
+    const LARGEST: usize = 16 << 20;
+    if json.len() > LARGEST {
+        let cause = format!("is a tokenizer.json of {} bytes; one for RWKV has at most {LARGEST}", json.len());
+        return Err(Error::format(path, cause));
+    }
     let damaged =
         |cause: String| Error::format(path, format!("is not a usable tokenizer.json: {cause}; download it again"));
     let json: Value = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;

@@ -358,6 +358,12 @@ fn a_file_that_is_no_tokenizer_is_an_error_in_one_line() {
 }
 
 #[test]
+fn a_tokenizer_json_larger_than_any_is_refused_before_it_takes_fifty_times_its_size() {
+    let (_folder, path) = file("tokenizer.json", format!("{{{}}}", " ".repeat(16 << 20)));
+    assert!(Tokenizer::open(path).unwrap_err().to_string().contains("at most 16777216"));
+}
+
+#[test]
 fn a_tokenizer_json_of_another_kind_is_refused_by_name() {
     for (part, value, cause) in [
         ("/model/continuing_subword_prefix", json!("a longer prefix than any token"), "continuing_subword_prefix"),

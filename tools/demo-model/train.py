@@ -99,6 +99,7 @@ def arguments_of_command() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=100, help="tokens of a sample in the log [default: %(default)s]")
     parser.add_argument("--every", type=float, default=4, help="minutes between evaluations [default: %(default)s]")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--stop-at", type=int, metavar="STEP", help="stop there as Ctrl+C would")
     parser.add_argument("--layers", type=int, default=Config.n_layer, help="[default: %(default)s]")
     parser.add_argument("--width", type=int, default=Config.n_embd, help="n_embd [default: %(default)s]")
     parser.add_argument("--batch", type=int, default=16, help="sequences a step [default: %(default)s]")
@@ -136,6 +137,8 @@ def main() -> None:
             losses = []
             while not stops and training.seconds < until:
                 losses.append(training.advance(training.seconds / (60 * minutes)))
+                if training.step == arguments.stop_at:
+                    stops.append(signal.SIGINT)
             training.save(checkpoint)
             if length.exists():
                 minutes = float(length.read_text())

@@ -3,6 +3,7 @@
 mod book;
 mod conformance;
 mod generate;
+mod hostile;
 mod kotlin;
 mod process;
 mod python;
@@ -23,6 +24,8 @@ cargo xtask TASK
   docs-site     only the site and the links
   package       make what is published
   conformance   show what came of the scenarios in tests/conformance, by language
+  mutate N      run N files that are almost sound, of every kind, and say what became of them
+  fuzz NAME S   run a fuzz target for S seconds
   help          show this
 
 Each of the first five also exists for one language, which must then be there: test-rust, build-python, lint-kotlin,
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         (Some(("docs", "site")), []) => site(),
         (Some((verb, name)), rest) => one(verb, name, rest),
         (None, []) if ["build", "test", "lint", "docs", "package"].contains(&task) => all(task),
+        (None, rest) if task == "mutate" => hostile::mutate(rest),
+        (None, rest) if task == "fuzz" => hostile::fuzz(rest),
         (None, []) if task == "conformance" => conformance::report(&LANGUAGES.map(|language| language.name)),
         (None, _) if ["help", "--help"].contains(&task) => {
             print!("{HELP}");

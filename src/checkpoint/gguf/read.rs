@@ -2,7 +2,7 @@
 
 use super::super::bytes::Bytes;
 use super::super::names::Architecture;
-use super::super::{Contents, Mapped, Metadata, Sizes, Stored};
+use super::super::{Contents, MOST_ENTRIES, Mapped, Metadata, Sizes, Stored};
 use super::{FLOAT32, INT32, LIST, TEXT, TYPES, UINT32};
 use crate::error::Result;
 use crate::quant::Format;
@@ -24,6 +24,9 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
     }
     let n_tensors = bytes.count(TENSOR_ENTRY)?;
     let n_pairs = bytes.count(PAIR)?;
+    if n_tensors.max(n_pairs) > MOST_ENTRIES {
+        return Err(bytes.damaged(format!("claims to hold {n_tensors} tensors and {n_pairs} pairs")));
+    }
     let mut pairs = Pairs::default();
     for _ in 0..n_pairs {
         let key = name(&mut bytes)?;
@@ -215,7 +218,7 @@ impl<'a> Pairs<'a> {
         let tokenizer_json = self.text("tokenizer.huggingface.json").map(str::to_string);
         Ok(Metadata {
             architecture: Some(architecture.to_string()),
-            vocabulary: if tokenizer_json.is_none() { self.vocabulary()? } else { None },
+            vocabulary: if tokenizer_json.is_none() { self.vocabulary(bytes)? } else { None },
             tokenizer_json,
             chat_template: self.text("tokenizer.chat_template").map(str::to_string),
             chat_format: self.text(Metadata::CHAT_FORMAT).map(str::to_string),
@@ -236,7 +239,9 @@ impl<'a> Pairs<'a> {
 
     /// The bytes of each token of llama.cpp's `rwkv` tokenizer. Unknown, control and unused tokens are empty: they
     /// never stand for text.
-    fn vocabulary(&self) -> Result<Option<Vec<Vec<u8>>>> {
+    fn vocabulary(&self, bytes: &Bytes<'_>) -> Result<Option<Vec<Vec<u8>>>> {
+        /// Above every vocabulary of an RWKV model.
+        const MOST_TOKENS: usize = 1 << 20;
         const UNKNOWN: f64 = 2.0;
         const CONTROL: f64 = 3.0;
         const UNUSED: f64 = 5.0;
@@ -249,6 +254,9 @@ impl<'a> Pairs<'a> {
         let mut kinds = self.items("tokenizer.ggml.token_type", INT32);
         let mut vocabulary = Vec::new();
         for token in tokens {
+            if vocabulary.len() == MOST_TOKENS {
+                return Err(bytes.damaged(format!("its vocabulary has more than {MOST_TOKENS} tokens")));
+            }
             let is_text = match kinds.as_mut().map(Iterator::next) {
                 Some(Some(kind)) => !matches!(kind?, Value::Number(UNKNOWN | CONTROL | UNUSED)),
                 Some(None) => false,

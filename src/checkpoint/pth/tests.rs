@@ -320,3 +320,36 @@ fn a_written_pth_holds_what_was_read_and_its_numbers_are_aligned() {
         assert_eq!((tensor.shape, tensor.format, &tensor.data[..]), (&shape[..], format, &data[..]), "{name}");
     }
 }
+
+/// A pickled dict of `count` tensors that are all this one, named by `key`.
+fn many(one: &OneTensor, count: usize, key: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
+    let one = one.pickle();
+    let start = one.iter().position(|&byte| byte == b'c').unwrap();
+    let tensor = [&one[start..one.len() - 2], b"q\x01"].concat();
+    let again: Vec<u8> = (1..count).flat_map(|index| [key(index), b"h\x01".to_vec()].concat()).collect();
+    [b"\x80\x02}(", &key(0)[..], &tensor, &again, b"u."].concat()
+}
+
+#[test]
+fn a_long_name_that_many_tensors_share_is_not_copied_for_each() {
+    let name = [b"X\0\0\x10\0".as_slice(), &[b'n'; 1 << 20], b"q\0"].concat();
+    let pickle = many(&SOUND, 100_000, |index| if index == 0 { name.clone() } else { b"h\0".to_vec() });
+    assert!(failure(&archive(&[("data.pkl", &pickle), ("data/0", &floats())])).contains("longer names"));
+    let short = many(&SOUND, 100_001, |index| if index == 0 { b"X\x01\0\0\0nq\0".to_vec() } else { b"h\0".to_vec() });
+    assert!(failure(&archive(&[("data.pkl", &short), ("data/0", &floats())])).contains("more tensors"));
+}
+
+#[test]
+fn a_small_file_whose_tensors_are_all_the_same_bytes_describes_no_large_model() {
+    let key = |index: usize| [b"X\x05\0\0\0".as_slice(), format!("t{index:04}").as_bytes()].concat();
+    let large = OneTensor { numel: 600, shape: &[600], strides: &[1], ..SOUND };
+    let open = |count| {
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        let file = archive(&[("data.pkl", &many(&large, count, key)), ("data/0", &floats().repeat(100))]);
+        std::fs::write(on_disk.path(), file).unwrap();
+        Checkpoint::open(on_disk.path()).map(|checkpoint| checkpoint.tensors().count())
+    };
+    assert_eq!(open(2).unwrap(), 2);
+    let error = open(999).unwrap_err().to_string();
+    assert!(error.contains("more bytes than the file"), "{error}");
+}

@@ -1,7 +1,7 @@
 //! Reading rwkv.cpp's `.bin`.
 
 use super::super::bytes::Bytes;
-use super::super::{Contents, Mapped, Metadata, Sizes, Stored};
+use super::super::{Contents, MOST_ENTRIES, Mapped, Metadata, Sizes, Stored};
 use super::TYPES;
 use crate::error::{Error, Result};
 use crate::quant::Format;
@@ -16,6 +16,9 @@ pub(in crate::checkpoint) fn read(file: Mapped) -> Result<Contents> {
     }
     let mut stored = Vec::new();
     while !bytes.is_at_end() {
+        if stored.len() == MOST_ENTRIES {
+            return Err(bytes.damaged(format!("holds more than {MOST_ENTRIES} tensors")));
+        }
         stored.push(tensor(&mut bytes, version)?);
     }
     let named = |name: &str, value: u32| (name.to_string(), value.to_string());

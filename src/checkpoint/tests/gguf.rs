@@ -1,4 +1,5 @@
 use super::*;
+use crate::checkpoint::MOST_ENTRIES;
 use crate::quant::Format;
 
 const U8: u32 = 0;
@@ -269,4 +270,12 @@ fn impossible_counts_lengths_and_shapes_are_errors_before_they_are_memory() {
     counts[8..16].fill(0);
     counts[16..24].copy_from_slice(&huge);
     assert!(matches!(refusal(&counts), Error::Format { .. }));
+}
+
+#[test]
+fn more_pairs_than_any_model_has_are_refused_before_they_take_many_times_the_files_size() {
+    let pair = [0; 13];
+    let mut file = File::new("rwkv7");
+    file.pairs.extend((0..MOST_ENTRIES).map(|_| pair.to_vec()));
+    assert!(file.refusal().to_string().contains("100001 pairs"));
 }

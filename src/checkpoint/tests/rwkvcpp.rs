@@ -1,4 +1,5 @@
 use super::*;
+use crate::checkpoint::MOST_ENTRIES;
 use crate::quant::Format;
 
 fn header(version: u32, data_type: u32) -> Vec<u8> {
@@ -158,4 +159,10 @@ fn numbers_are_already_as_the_recurrence_uses_them_and_matrices_as_they_multiply
     assert_eq!(shape(&v6, "blocks.0.att.time_faaaa"), [2, 4]);
     let w1 = vector("blocks.0.att.w1", &[8, 1]);
     assert_eq!(shape(&[w1], "blocks.0.att.w1"), [1, 8]);
+}
+
+#[test]
+fn more_tensors_than_any_model_has_are_refused() {
+    let tensors: Vec<_> = (0..=MOST_ENTRIES).map(|_| tensor("x", &[1], 1, &[0; 2])).collect();
+    assert!(refusal(&file(101, &tensors)).to_string().contains("more than 100000 tensors"));
 }

@@ -203,3 +203,25 @@ fn the_exponential_is_exact_to_two_parts_in_ten_million_and_zero_where_floats_en
     }
     assert_eq!((exp(0.0), exp(-0.0), exp(-87.1), exp(f32::NEG_INFINITY)), (1.0, 1.0, 0.0, 0.0));
 }
+
+#[test]
+fn penalties_and_biases_without_bounds_leave_a_distribution() {
+    let logits = [3.0, -2.0, 0.5, 1.0];
+    for extreme in [f32::MAX, f32::MIN, f32::MIN_POSITIVE] {
+        let sampling = Sampling {
+            presence_penalty: extreme,
+            frequency_penalty: extreme,
+            repetition_penalty: extreme.abs(),
+            logit_bias: vec![(2, extreme)],
+            banned_tokens: vec![3],
+            ..PLAIN
+        };
+        let mut sampler = Sampler::new(sampling, 1);
+        for token in [0, 0, 1, 2, 3] {
+            sampler.accept(token, b"x");
+        }
+        let distribution = sampler.distribution(&logits).unwrap();
+        let total: f32 = distribution.iter().map(|(_, p)| p).sum();
+        assert!((total - 1.0).abs() < 1e-5 && distribution.iter().all(|&(token, _)| token != 3), "{distribution:?}");
+    }
+}

@@ -1,0 +1,35 @@
+//! Hostile input in bulk: mutated files, and libFuzzer.
+
+use std::process::Command;
+
+use crate::process::{Result, at, cargo, is_there, run};
+
+/// Runs so many mutated files, of all kinds in turn. `rest` is how many, and the number of the first.
+pub fn mutate(rest: &[String]) -> Result {
+    /// Kilobytes. An allocation beyond it ends the program.
+    const MEMORY: &str = "ulimit -v 4194304 && exec \"$@\"";
+    if rest.is_empty() || rest.len() > 2 || rest.iter().any(|number| number.parse::<u64>().is_err()) {
+        return Err("mutate takes how many files, and the number of the first: `cargo xtask mutate 100000`".into());
+    }
+    run(cargo().args(["bench", "--quiet", "--package", "volary", "--bench", "mutate", "--no-run"]))?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["bench", "--quiet", "--package", "volary", "--bench", "mutate", "--"];
+    run(Command::new("sh").args(["-c", MEMORY, "sh"]).arg(cargo).args(arguments).args(rest))
+}
+
+/// Runs a fuzz target for some seconds, from the kept inputs and sound files on.
+pub fn fuzz(rest: &[String]) -> Result {
+    let [target, seconds] = rest else {
+        return Err("fuzz takes a target of fuzz/fuzz_targets and seconds: `cargo xtask fuzz gguf 600`".into());
+    };
+    if !is_there("cargo-fuzz") {
+        return Err("fuzz needs cargo-fuzz: `cargo install cargo-fuzz --locked`".into());
+    }
+    let found = at("target/fuzz").join(target);
+    std::fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
+    let mut command = cargo();
+    command.args(["fuzz", "run", target.as_str()]).arg(&found).arg(at("fuzz/corpus").join(target));
+    command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10", "-rss_limit_mb=2048", "-max_len=300000"]);
+    // The sanitizers are unstable options of the compiler; a stable one knows them, too.
+    run(command.env("RUSTC_BOOTSTRAP", "1"))
+}
