@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "threads take different parts of one slice")]
 
+mod cores;
 mod crew;
 
 use std::marker::PhantomData;
@@ -21,11 +22,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// `None`: as many threads as this process may use cores.
+    /// `None`: a thread for each of [`cores::cores`].
     pub fn new(threads: Option<usize>) -> Result<Self> {
         const MOST: usize = 1024;
         let threads = match threads {
-            None => std::thread::available_parallelism().map_or(1, usize::from),
+            None => cores::cores(),
             Some(n @ 1..=MOST) => n,
             Some(n) => return Err(Error::argument("threads", format!("is {n}; must be 1 to {MOST}"))),
         };
