@@ -3,13 +3,14 @@
 #![allow(unsafe_code, reason = "workers run a closure of the caller's stack, who waits for them")]
 
 use std::any::Any;
-use std::cell::UnsafeCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::sync::{
+    Arc, AtomicBool, AtomicU8, AtomicUsize, Builder, Instant, JoinHandle, LOOKS, Mutex, Ordering, Thread, UnsafeCell, fence,
+    park, spin_loop, yield_now,
+};
 
 /// How long a worker looks for work without pause, and then how long it also lets others run, before it sleeps.
 const SPIN: Duration = Duration::from_micros(60);
@@ -83,7 +84,7 @@ impl Crew {
         for index in 0..workers {
             let shared = Arc::clone(&crew.shared);
             let name = format!("volary-worker-{index}");
-            crew.workers.push(thread::Builder::new().name(name).spawn(move || shared.serve(index))?);
+            crew.workers.push(Builder::new().name(name).spawn(move || shared.serve(index))?);
         }
         Ok(crew)
     }
@@ -101,13 +102,10 @@ impl Crew {
         };
         let job = Job { work, tasks };
         // SAFETY: it is this caller's turn, and no worker is called, so nobody reads the slot.
-        unsafe { *shared.job.0.get() = Some(job) };
+        shared.job.0.with_mut(|slot| unsafe { *slot = Some(job) });
         shared.next.store(0, Ordering::Relaxed);
         for (seat, worker) in shared.seats.iter().zip(&self.workers).take(tasks - 1) {
-            seat.state.store(CALLED, Ordering::SeqCst);
-            if seat.sleeps.load(Ordering::SeqCst) {
-                wake(worker.thread());
-            }
+            seat.tell(CALLED, worker.thread());
         }
         shared.take_tasks(job);
         for seat in &shared.seats {
@@ -124,8 +122,7 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         for (seat, worker) in self.shared.seats.iter().zip(&self.workers) {
-            seat.state.store(DISMISSED, Ordering::SeqCst);
-            wake(worker.thread());
+            seat.tell(DISMISSED, worker.thread());
         }
         for worker in self.workers.drain(..) {
             // It catches panics of the work, and has none of its own.
@@ -134,16 +131,12 @@ impl Drop for Crew {
     }
 }
 
-fn wake(thread: &Thread) {
-    thread.unpark();
-}
-
 impl Shared {
     fn serve(&self, index: usize) {
         let seat = &self.seats[index];
         while seat.wait_for_call() {
             // SAFETY: called, so the slot was written before, and stays until this seat is idle again.
-            if let Some(job) = unsafe { *self.job.0.get() } {
+            if let Some(job) = self.job.0.with(|slot| unsafe { *slot }) {
                 self.take_tasks(job);
             }
             seat.state.store(IDLE, Ordering::Release);
@@ -171,27 +164,36 @@ impl Shared {
 }
 
 impl Seat {
+    fn tell(&self, state: u8, worker: &Thread) {
+        self.state.store(state, Ordering::Release);
+        // A worker that is about to sleep sees the state, or its flag is seen here: see `wait_for_call`.
+        fence(Ordering::SeqCst);
+        if self.sleeps.load(Ordering::Relaxed) {
+            worker.unpark();
+        }
+    }
+
     /// Waits for work and takes it up. `false`: there will be none.
     fn wait_for_call(&self) -> bool {
         let begin = Instant::now();
         loop {
-            for _ in 0..64 {
+            for _ in 0..LOOKS {
                 match self.state.load(Ordering::Acquire) {
                     CALLED if self.exchange(CALLED, BUSY) => return true,
                     DISMISSED => return false,
-                    _ => std::hint::spin_loop(),
+                    _ => spin_loop(),
                 }
             }
             let waited = begin.elapsed();
             if waited > SPIN + YIELD {
-                // Whoever calls now sees the flag, or is seen here.
-                self.sleeps.store(true, Ordering::SeqCst);
-                if self.state.load(Ordering::SeqCst) == IDLE {
-                    thread::park();
+                self.sleeps.store(true, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                if self.state.load(Ordering::Relaxed) == IDLE {
+                    park();
                 }
-                self.sleeps.store(false, Ordering::SeqCst);
+                self.sleeps.store(false, Ordering::Relaxed);
             } else if waited > SPIN {
-                thread::yield_now();
+                yield_now();
             }
         }
     }
@@ -202,9 +204,9 @@ impl Seat {
         while self.state.load(Ordering::Acquire) != IDLE && !self.exchange(CALLED, IDLE) {
             spins += 1;
             if spins % 1024 == 0 {
-                thread::yield_now();
+                yield_now();
             } else {
-                std::hint::spin_loop();
+                spin_loop();
             }
         }
     }

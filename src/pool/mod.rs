@@ -4,6 +4,7 @@
 
 mod cores;
 mod crew;
+mod sync;
 
 use std::marker::PhantomData;
 use std::ops::Range;
