@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use super::sync::{
-    Arc, AtomicBool, AtomicU8, AtomicUsize, Builder, Instant, JoinHandle, LOOKS, Mutex, Ordering, Thread, UnsafeCell, fence,
-    park, spin_loop, yield_now,
+    Arc, AtomicBool, AtomicU8, AtomicUsize, Builder, Instant, JoinHandle, LOOKS, Mutex, Ordering, Thread, UnsafeCell,
+    fence, park, spin_loop, yield_now,
 };
 
 /// How long a worker looks for work without pause, and then how long it also lets others run, before it sleeps.
