@@ -26,7 +26,7 @@ pub(crate) struct Matrix {
 enum Store {
     /// Panels of 16 rows, as `quant::panels` makes them, `size` bytes each.
     Panels { lines: Vec<Line>, size: usize },
-    /// Rows as in the file: formats of 2023 that have no panels.
+    /// Rows as in the file: `Q4_1_O`, and rows of `Q4_2` and `Q4_3` that end with half a block of 32.
     Rows(Vec<u8>),
 }
 

@@ -48,11 +48,20 @@ pub(super) fn multiply<S: Simd>(
             _ => floats::<S, BF16>(simd, panels, data, cols, out),
         },
         Input::Blocks { data, per_row } => match format {
-            Format::Q4_0 => blocks::<S, layouts::Q4_0>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_1 => blocks::<S, layouts::Q4_1>(simd, panels, data, per_row, out, scratch),
-            Format::Q5_0 => blocks::<S, layouts::Q5_0>(simd, panels, data, per_row, out, scratch),
-            Format::Q5_1 => blocks::<S, layouts::Q5_1>(simd, panels, data, per_row, out, scratch),
-            Format::Q8_0 => blocks::<S, layouts::Q8_0>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_0 => blocks::<S, layouts::Q4_0<false>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_0_V100 => blocks::<S, layouts::Q4_0<true>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_1 => blocks::<S, layouts::Q4_1<false>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_1_V100 => blocks::<S, layouts::Q4_1<true>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_2 => blocks::<S, layouts::Q4_2>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_3 => blocks::<S, layouts::Q4_3>(simd, panels, data, per_row, out, scratch),
+            Format::Q5_0 | Format::Q5_0_V100 => {
+                blocks::<S, layouts::Q5_0>(simd, panels, data, per_row, out, scratch);
+            }
+            Format::Q5_1 | Format::Q5_1_V100 => {
+                blocks::<S, layouts::Q5_1>(simd, panels, data, per_row, out, scratch);
+            }
+            Format::Q8_0 => blocks::<S, layouts::Q8_0<false>>(simd, panels, data, per_row, out, scratch),
+            Format::Q8_0_V100 => blocks::<S, layouts::Q8_0<true>>(simd, panels, data, per_row, out, scratch),
             Format::IQ4_NL => blocks::<S, layouts::Iq4Nl>(simd, panels, data, per_row, out, scratch),
             Format::Q2_K => blocks::<S, layouts::Q2K>(simd, panels, data, per_row, out, scratch),
             Format::Q3_K => blocks::<S, layouts::Q3K>(simd, panels, data, per_row, out, scratch),
@@ -108,7 +117,7 @@ fn blocks<S: Simd, L: Layout>(
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
             unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch);
-            let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: totals::<L>(), stride };
+            let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: L::TOTALS, stride };
             match (L::PARTS, L::MIN, L::SIGNED) {
                 (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
                 (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
@@ -169,7 +178,7 @@ fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f3
                 let dot = simd.row_dots(first, groups, L::SIGNED, quads);
                 sum = add_part(simd, scale[p], dot, x.scale, sum);
                 if L::MIN {
-                    sum = simd.mul_add(min[p], simd.splat(x.totals[totals::<L>() + p]), sum);
+                    sum = simd.mul_add(min[p], simd.splat(x.totals[L::TOTALS + p]), sum);
                 }
             }
         }
@@ -185,16 +194,6 @@ fn first_dot<S: Simd>(simd: S, offset: i32, x: &Block, parts: usize, p: usize) -
         (1, _) => simd.dot_pair([factor, factor], x.sums),
         (_, 0) => simd.dot_pair([factor, 0], x.sums),
         _ => simd.dot_pair([0, factor], x.sums),
-    }
-}
-
-/// Where a block of activations has the sums by which a layout's minima are multiplied: of the whole block, for ggml's
-/// simple formats as ggml rounds it, or of the first half and then the second.
-const fn totals<L: Layout>() -> usize {
-    match (L::PARTS, L::BLOCKS) {
-        (1, 1) => 0,
-        (1, _) => 1,
-        _ => 2,
     }
 }
 
