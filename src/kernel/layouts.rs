@@ -3,7 +3,7 @@
 //! Four consecutive numbers of each row lie together, 64 bytes for the 16 rows: the operand of the processor's dot
 //! products of bytes. Such a *group* has 16 lanes; a block has eight groups. `quant::panels` writes what is read here.
 
-use super::simd::{Simd, part};
+use super::simd::{LANES, Simd, part};
 
 /// Numbers of a row in a block.
 pub(crate) const BLOCK: usize = 32;
@@ -389,6 +389,27 @@ impl Layout for Q2K {
             simd.mul(dmin, simd.unsigned_bytes(&high_nibbles(second))),
         ];
         Levels { groups: low_pairs(simd, unit, at), scale, min }
+    }
+}
+
+/// A panel of `Q4_1_O` as columns of numbers. Its units are 16 columns of nibbles, the other 16 in the high ones; scales,
+/// minima, and of each row the one number that is kept as it is, and where it belongs.
+#[inline(always)]
+pub(super) fn with_outliers<S: Simd>(simd: S, panel: &[u8], columns: &mut [[f32; LANES]]) {
+    for (unit, out) in panel.chunks_exact(384).zip(columns.as_chunks_mut::<BLOCK>().0) {
+        let (scale, min) = (simd.halves(part(unit, 256)), simd.halves(part(unit, 288)));
+        for i in 0..16 {
+            let levels = part(unit, 16 * i);
+            let [low, high] = [low_nibbles(levels), high_nibbles(levels)];
+            simd.store_floats(simd.mul_add(simd.unsigned_bytes(&low), scale, min), &mut out[i]);
+            simd.store_floats(simd.mul_add(simd.unsigned_bytes(&high), scale, min), &mut out[i + 16]);
+        }
+        let mut outliers = [0.0; LANES];
+        simd.store_floats(simd.halves(part(unit, 320)), &mut outliers);
+        for (r, outlier) in outliers.into_iter().enumerate() {
+            // A block of zeros has the index 0xFFFF, and its value is zero like all others.
+            out[usize::from(unit[352 + 2 * r]) % BLOCK][r] = outlier;
+        }
     }
 }
 
