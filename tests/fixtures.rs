@@ -14,6 +14,9 @@ use volary::{Model, ModelOptions};
 
 const PROMPT: &str = r#""in the beginning," said the old king, "there was a small house by the sea."#;
 
+/// What float32 arithmetic makes of logits, at most.
+const FLOATS: f32 = 1e-6;
+
 /// The folder, if it is there.
 fn fixtures() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
@@ -51,15 +54,13 @@ fn logits(file: &Path) -> Vec<f32> {
 }
 
 #[test]
-fn logits_of_every_fixture_are_as_near_to_rwkv_cpps_as_its_own_rounding_allows() {
+fn unquantized_fixtures_give_rwkv_cpps_logits() {
     let Some(folder) = fixtures() else { return };
-    for file in files(&folder) {
+    for file in files(&folder).iter().filter(|file| !is_quantized(file)) {
         let (shape, expected) = read_npy(&file.with_extension("logits.npy"));
         assert_eq!(shape, [75, 256]);
-        let off = relative_rms(&logits(&file), &expected);
-        // Both quantize the activations of most formats, and neither knows how the other rounds.
-        let tolerance = if is_quantized(&file) { 0.009 } else { 1e-6 };
-        assert!(off < tolerance, "{}: off by {off}", file.display());
+        let off = relative_rms(&logits(file), &expected);
+        assert!(off < FLOATS, "{}: off by {off}", file.display());
     }
 }
 
@@ -94,7 +95,7 @@ fn quantized_fixtures_come_out_byte_for_byte() {
 }
 
 #[test]
-fn quantized_fixtures_are_no_further_from_an_exact_dequantization_than_in_rwkv_cpp() {
+fn quantized_fixtures_are_nearer_to_rwkv_cpp_than_it_is_to_an_exact_dequantization_and_no_further_from_that() {
     let Some(folder) = fixtures() else { return };
     let mut sums = [0.0; 2];
     let output = tempfile::tempdir().unwrap();
@@ -102,11 +103,16 @@ fn quantized_fixtures_are_no_further_from_an_exact_dequantization_than_in_rwkv_c
         // The version 2 in the name keeps the epsilon's rule above.
         let target = output.path().join(file.file_name().unwrap());
         std::fs::write(&target, dequantized(&std::fs::read(file).unwrap())).unwrap();
-        let exact = logits(&target);
+        let (exact, ours) = (logits(&target), logits(file));
         let (_, theirs) = read_npy(&file.with_extension("logits.npy"));
-        let (off, theirs_off) = (relative_rms(&logits(file), &exact), relative_rms(&theirs, &exact));
-        eprintln!("{}: {off:.2e}, in rwkv.cpp {theirs_off:.2e}", file.file_name().unwrap().display());
-        assert!(off < 0.008, "{}: off by {off}", file.display());
+        let (off, theirs_off) = (relative_rms(&ours, &exact), relative_rms(&theirs, &exact));
+        let apart = relative_rms(&ours, &theirs);
+        let name = file.file_name().unwrap().display();
+        eprintln!("{name}: off by {off:.2e}, in rwkv.cpp by {theirs_off:.2e}, {apart:.2e} from rwkv.cpp");
+        assert!(off < 0.008, "{name}: off by {off}");
+        // rwkv.cpp rounds activations; a product that does not is as far from its logits as these are off. The matrices
+        // of Q4_1_O it multiplies in float32, too.
+        assert!(apart < theirs_off.max(FLOATS), "{name}: {apart} from rwkv.cpp, which is off by {theirs_off}");
         sums = [sums[0] + off, sums[1] + theirs_off];
     }
     assert!(sums[0] < sums[1], "{sums:?}");

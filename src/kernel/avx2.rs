@@ -18,11 +18,11 @@ pub(super) fn vnni_kernels() -> Option<&'static Kernels> {
 }
 
 mod plain {
-    compile!("avx2", "avx2,fma,f16c", super::Avx2::<false>(()), super::dot4_in_registers, super::decode);
+    compile!("avx2", "avx2,fma,f16c", super::Avx2::<false>(()), super::decode);
 }
 
 mod vnni {
-    compile!("avxvnni", "avx2,fma,f16c,avxvnni", super::Avx2::<true>(()), super::dot4_in_registers, super::decode);
+    compile!("avxvnni", "avx2,fma,f16c,avxvnni", super::Avx2::<true>(()), super::decode);
 }
 
 // The newer instruction sets gain nothing here, and it is large.
@@ -242,49 +242,4 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
 fn add_dot(sum: __m256i, weights: __m256i, x: __m256i) -> __m256i {
     let pairs = _mm256_maddubs_epi16(weights, x);
     _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-}
-
-/// Two registers of sums for each row, so that eight independent additions hide each other's latency.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn dot4_in_registers(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
-    let rows = rows.map(|row| row[..x.len()].as_chunks::<16>());
-    let (x, x_tail) = x.as_chunks::<16>();
-    let mut sums = [[_mm256_setzero_ps(); 2]; 4];
-    for (i, x) in x.iter().enumerate() {
-        let x = load(x);
-        for (sum, (row, _)) in sums.iter_mut().zip(&rows) {
-            let row = load(&row[i]);
-            sum[0] = _mm256_fmadd_ps(row[0], x[0], sum[0]);
-            sum[1] = _mm256_fmadd_ps(row[1], x[1], sum[1]);
-        }
-    }
-    // Loops, since a closure may stay a function of its own, compiled without these features.
-    let mut products = [0.0; 4];
-    for ((product, sum), (_, row_tail)) in products.iter_mut().zip(&sums).zip(&rows) {
-        let mut tail = 0.0;
-        for (w, x) in row_tail.iter().zip(x_tail) {
-            tail = w.mul_add(*x, tail);
-        }
-        *product = sum_lanes(_mm256_add_ps(sum[0], sum[1])) + tail;
-    }
-    products
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn load(lanes: &[f32; 16]) -> [__m256; 2] {
-    let (halves, _) = lanes.as_chunks::<8>();
-    // SAFETY: each half is eight floats, and the load needs no alignment.
-    unsafe { [_mm256_loadu_ps(halves[0].as_ptr()), _mm256_loadu_ps(halves[1].as_ptr())] }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn sum_lanes(sums: __m256) -> f32 {
-    let mut lanes = [0.0; 8];
-    // SAFETY: the array holds eight floats, and the store needs no alignment.
-    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sums) };
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }

@@ -12,13 +12,7 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
     Avx512::new().map(|_| &KERNELS)
 }
 
-compile!(
-    "avx512",
-    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
-    Avx512(()),
-    super::avx2::dot4_in_registers,
-    super::avx2::decode
-);
+compile!("avx512", "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512(()), super::avx2::decode);
 
 /// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy)]

@@ -3,12 +3,11 @@
 /// Defines a [`Kernels`](super::Kernels) table and its functions, compiled for some features of the processor. `$simd` is
 /// an expression for their `Simd`; its type proves the features, and so does whoever hands out the table.
 macro_rules! compile {
-    ($isa:literal, $features:literal, $simd:expr, $dot4:path, $decode:path) => {
+    ($isa:literal, $features:literal, $simd:expr, $decode:path) => {
         pub(super) static KERNELS: crate::kernel::Kernels = crate::kernel::Kernels {
             isa: $isa,
             multiply,
             quantize,
-            dot4,
             decode: $decode,
             exp,
             sigmoid,
@@ -25,7 +24,6 @@ macro_rules! compile {
         use crate::kernel::norm::NormPart;
         use crate::kernel::wkv::{Head4, Head5, Parameters7, Token7};
 
-        compile!(@ $features, dot4(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] { $dot4(rows, x) });
         compile!(@ $features, wkv4(state: [&mut [f32]; 3], head: Head4<'_>, out: &mut [f32]) {
             crate::kernel::wkv::wkv4::<true>(state, head, out);
         });
@@ -63,10 +61,10 @@ macro_rules! compile {
         });
     };
     // One function.
-    (@ $features:literal, $visibility:vis $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {
-        $visibility fn $name($($argument: $type),*) $(-> $result)? {
+    (@ $features:literal, $visibility:vis $name:ident($($argument:ident: $type:ty),*) $body:block) => {
+        $visibility fn $name($($argument: $type),*) {
             #[target_feature(enable = $features)]
-            fn compiled($($argument: $type),*) $(-> $result)? $body
+            fn compiled($($argument: $type),*) $body
             // SAFETY: the table is handed out only where the features were detected.
             unsafe { compiled($($argument),*) }
         }

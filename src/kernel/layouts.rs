@@ -3,7 +3,7 @@
 //! Four consecutive numbers of each row lie together, 64 bytes for the 16 rows: the operand of the processor's dot
 //! products of bytes. Such a *group* has 16 lanes; a block has eight groups. `quant::panels` writes what is read here.
 
-use super::simd::{Simd, part};
+use super::simd::{LANES, Simd, part};
 
 /// Numbers of a row in a block.
 pub(crate) const BLOCK: usize = 32;
@@ -30,6 +30,9 @@ pub(super) trait Layout {
     const SIGNED: bool = false;
     /// Whether there are minima.
     const MIN: bool = false;
+    /// Which of an activation block's totals the minima are multiplied by: from `PARTS` on those of the block or its
+    /// halves as they are, at 0 the one that is rounded as in ggml.
+    const TOTALS: usize = Self::PARTS;
 
     /// A block of a unit, `unit` having `BYTES` bytes.
     fn block<S: Simd>(simd: S, unit: &[u8], index: usize) -> Levels<S>;
@@ -40,6 +43,17 @@ pub(super) trait Layout {
 fn scaled<S: Simd>(simd: S, groups: [S::Bytes; 8], scale: S::Floats) -> Levels<S> {
     let zero = simd.splat(0.0);
     Levels { groups, scale: [scale, zero], min: [zero, zero] }
+}
+
+/// Bytes of 16 scales or minima, in half precision or, as in files of version 100, in single (`WIDE`).
+const fn size<const WIDE: bool>() -> usize {
+    if WIDE { 64 } else { 32 }
+}
+
+/// Such scales or minima.
+#[inline(always)]
+fn numbers<S: Simd, const WIDE: bool>(simd: S, unit: &[u8], at: usize) -> S::Floats {
+    if WIDE { simd.singles(part(unit, at)) } else { simd.halves(part(unit, at)) }
 }
 
 /// Eight groups in four times 64 bytes: the first four in the low nibbles.
@@ -103,15 +117,15 @@ fn with_fifths<S: Simd>(simd: S, groups: [S::Bytes; 8], bytes: &[u8; 64]) -> [S:
 }
 
 /// Nibbles and a scale.
-pub(super) struct Q4_0;
+pub(super) struct Q4_0<const WIDE: bool>;
 
-impl Layout for Q4_0 {
-    const BYTES: usize = 288;
+impl<const WIDE: bool> Layout for Q4_0<WIDE> {
+    const BYTES: usize = 256 + size::<WIDE>();
     const OFFSET: u8 = 8;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
-        scaled(simd, nibbles(simd, unit, 0), simd.halves(part(unit, 256)))
+        scaled(simd, nibbles(simd, unit, 0), numbers::<S, WIDE>(simd, unit, 256))
     }
 }
 
@@ -145,16 +159,49 @@ fn level<S: Simd>(simd: S, nibbles: S::Bytes) -> S::Bytes {
 }
 
 /// Nibbles, a scale, a minimum.
-pub(super) struct Q4_1;
+pub(super) struct Q4_1<const WIDE: bool>;
 
-impl Layout for Q4_1 {
+impl<const WIDE: bool> Layout for Q4_1<WIDE> {
+    const BYTES: usize = 256 + 2 * size::<WIDE>();
+    const MIN: bool = true;
+    // In April 2023, ggml did not round them yet.
+    const TOTALS: usize = if WIDE { 1 } else { 0 };
+
+    #[inline(always)]
+    fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
+        let min = [numbers::<S, WIDE>(simd, unit, 256 + size::<WIDE>()), simd.splat(0.0)];
+        Levels { min, ..scaled(simd, nibbles(simd, unit, 0), numbers::<S, WIDE>(simd, unit, 256)) }
+    }
+}
+
+/// Nibbles, the scales of both halves.
+pub(super) struct Q4_2;
+
+impl Layout for Q4_2 {
     const BYTES: usize = 320;
+    const PARTS: usize = 2;
+    const OFFSET: u8 = 8;
+
+    #[inline(always)]
+    fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
+        let scale = [simd.halves(part(unit, 256)), simd.halves(part(unit, 288))];
+        Levels { groups: nibbles(simd, unit, 0), scale, min: [simd.splat(0.0); 2] }
+    }
+}
+
+/// Nibbles, the scales and the minima of both halves.
+pub(super) struct Q4_3;
+
+impl Layout for Q4_3 {
+    const BYTES: usize = 384;
+    const PARTS: usize = 2;
     const MIN: bool = true;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
-        let min = [simd.halves(part(unit, 288)), simd.splat(0.0)];
-        Levels { min, ..scaled(simd, nibbles(simd, unit, 0), simd.halves(part(unit, 256))) }
+        let scale = [simd.halves(part(unit, 256)), simd.halves(part(unit, 288))];
+        let min = [simd.halves(part(unit, 320)), simd.halves(part(unit, 352))];
+        Levels { groups: nibbles(simd, unit, 0), scale, min }
     }
 }
 
@@ -178,6 +225,7 @@ pub(super) struct Q5_1;
 impl Layout for Q5_1 {
     const BYTES: usize = 384;
     const MIN: bool = true;
+    const TOTALS: usize = 0;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
@@ -188,10 +236,10 @@ impl Layout for Q5_1 {
 }
 
 /// Bytes and a scale.
-pub(super) struct Q8_0;
+pub(super) struct Q8_0<const WIDE: bool>;
 
-impl Layout for Q8_0 {
-    const BYTES: usize = 544;
+impl<const WIDE: bool> Layout for Q8_0<WIDE> {
+    const BYTES: usize = 512 + size::<WIDE>();
     const SIGNED: bool = true;
 
     #[inline(always)]
@@ -206,7 +254,7 @@ impl Layout for Q8_0 {
             simd.signed(simd.load(part(unit, 384))),
             simd.signed(simd.load(part(unit, 448))),
         ];
-        scaled(simd, groups, simd.halves(part(unit, 512)))
+        scaled(simd, groups, numbers::<S, WIDE>(simd, unit, 512))
     }
 }
 
@@ -341,6 +389,27 @@ impl Layout for Q2K {
             simd.mul(dmin, simd.unsigned_bytes(&high_nibbles(second))),
         ];
         Levels { groups: low_pairs(simd, unit, at), scale, min }
+    }
+}
+
+/// A panel of `Q4_1_O` as columns of numbers. Its units are 16 columns of nibbles, the other 16 in the high ones; scales,
+/// minima, and of each row the one number that is kept as it is, and where it belongs.
+#[inline(always)]
+pub(super) fn with_outliers<S: Simd>(simd: S, panel: &[u8], columns: &mut [[f32; LANES]]) {
+    for (unit, out) in panel.chunks_exact(384).zip(columns.as_chunks_mut::<BLOCK>().0) {
+        let (scale, min) = (simd.halves(part(unit, 256)), simd.halves(part(unit, 288)));
+        for i in 0..16 {
+            let levels = part(unit, 16 * i);
+            let [low, high] = [low_nibbles(levels), high_nibbles(levels)];
+            simd.store_floats(simd.mul_add(simd.unsigned_bytes(&low), scale, min), &mut out[i]);
+            simd.store_floats(simd.mul_add(simd.unsigned_bytes(&high), scale, min), &mut out[i + 16]);
+        }
+        let mut outliers = [0.0; LANES];
+        simd.store_floats(simd.halves(part(unit, 320)), &mut outliers);
+        for (r, outlier) in outliers.into_iter().enumerate() {
+            // A block of zeros has the index 0xFFFF, and its value is zero like all others.
+            out[usize::from(unit[352 + 2 * r]) % BLOCK][r] = outlier;
+        }
     }
 }
 

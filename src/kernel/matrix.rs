@@ -19,15 +19,9 @@ pub(crate) struct Matrix {
     rows: usize,
     cols: usize,
     format: Format,
-    store: Store,
-}
-
-#[derive(Debug)]
-enum Store {
     /// Panels of 16 rows, as `quant::panels` makes them, `size` bytes each.
-    Panels { lines: Vec<Line>, size: usize },
-    /// Rows as in the file: formats of 2023 that have no panels.
-    Rows(Vec<u8>),
+    lines: Vec<Line>,
+    size: usize,
 }
 
 impl Matrix {
@@ -38,16 +32,14 @@ impl Matrix {
     pub fn new(tensor: &Tensor<'_>, pool: &Pool) -> Result<Self> {
         let (rows, cols) = dimensions(tensor)?;
         let format = tensor.format;
-        let store = match quant::panel_size(format, cols) {
-            Some(size) if rows > 0 && size > 0 => Store::Panels { lines: packed(tensor, rows, size, pool), size },
-            _ => Store::Rows(copied(&tensor.data, pool)),
-        };
-        Ok(Self { rows, cols, format, store })
+        let size = quant::panel_size(format, cols);
+        let lines = if rows > 0 && size > 0 { packed(tensor, rows, size, pool) } else { Vec::new() };
+        Ok(Self { rows, cols, format, lines, size })
     }
 
     /// A matrix without rows, whose products are empty.
     pub const fn empty() -> Self {
-        Self { rows: 0, cols: 0, format: Format::F32, store: Store::Rows(Vec::new()) }
+        Self { rows: 0, cols: 0, format: Format::F32, lines: Vec::new(), size: 0 }
     }
 
     pub fn rows(&self) -> usize {
@@ -60,56 +52,22 @@ impl Matrix {
 
     /// Bytes the numbers take in memory, without what fills up the last panel.
     pub fn size(&self) -> usize {
-        match &self.store {
-            Store::Panels { size, .. } => size / LANES * self.rows,
-            Store::Rows(bytes) => bytes.len(),
-        }
+        self.size / LANES * self.rows
     }
 
     /// Whether its kernels take activations in bytes.
     pub(super) fn takes_blocks(&self) -> bool {
-        matches!(self.store, Store::Panels { .. }) && !self.format.is_float()
+        !self.format.is_float() && self.format != Format::Q4_1_O
     }
 
     /// The outputs of the panels' rows for each row of activations: with `p` panels, `out[p * t + i]` is panel `i`'s part of
     /// row `t`.
     fn multiply_panels(&self, panels: Range<usize>, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
         thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
-        match &self.store {
-            Store::Panels { lines, size } => SCRATCH.with_borrow_mut(|scratch| {
-                let bytes = &bytes_of(lines)[panels.start * size..panels.end * size];
-                (kernels.multiply)(self.format, Panels { bytes, size: *size }, x, out, scratch);
-            }),
-            Store::Rows(bytes) => {
-                for (i, panel) in panels.clone().enumerate() {
-                    self.multiply_rows(bytes, panel * LANES, x, kernels, &mut out[i..], panels.len());
-                }
-            }
-        }
-    }
-
-    fn multiply_rows(
-        &self,
-        bytes: &[u8],
-        first: usize,
-        x: Input<'_>,
-        kernels: &Kernels,
-        out: &mut [[f32; LANES]],
-        stride: usize,
-    ) {
-        let Input::Floats { data, cols } = x else { return };
-        let size = bytes.len() / self.rows;
-        let mut buffer = vec![0.0; 4 * cols];
-        let count = (self.rows - first).min(LANES);
-        for at in (0..count).step_by(4) {
-            let live = (count - at).min(4);
-            let rows = &bytes[(first + at) * size..(first + at + live) * size];
-            (kernels.decode)(self.format, rows, &mut buffer[..live * cols]);
-            let rows = [0, 1, 2, 3].map(|i| &buffer[i * cols..(i + 1) * cols]);
-            for (out, x) in out.iter_mut().step_by(stride).zip(data.chunks_exact(cols)) {
-                out[at..at + 4].copy_from_slice(&(kernels.dot4)(rows, x));
-            }
-        }
+        let bytes = &bytes_of(&self.lines)[panels.start * self.size..panels.end * self.size];
+        SCRATCH.with_borrow_mut(|scratch| {
+            (kernels.multiply)(self.format, Panels { bytes, size: self.size }, x, out, scratch);
+        });
     }
 }
 

@@ -48,8 +48,6 @@ pub(crate) struct Kernels {
     multiply: Multiply,
     /// One row of activations in bytes.
     quantize: fn(&[f32], &mut [Block]),
-    /// Dot products of four rows with one vector of the same length.
-    dot4: fn([&[f32]; 4], &[f32]) -> [f32; 4],
     /// The numbers that whole blocks of a format stand for.
     decode: fn(Format, &[u8], &mut [f32]),
     /// `e^x`, the logistic function and the hyperbolic tangent of every number.

@@ -6,7 +6,7 @@ use std::arch::{asm, is_aarch64_feature_detected};
 
 use super::product::Line;
 use super::simd::{LANES, Simd};
-use super::{Kernels, Multiply, activations, norm, scalar, vecmath, wkv};
+use super::{Kernels, Multiply, activations, norm, vecmath, wkv};
 use crate::quant;
 
 /// What this processor can run, the fastest first.
@@ -25,7 +25,6 @@ const fn table(isa: &'static str, multiply: Multiply) -> Kernels {
         isa,
         multiply,
         quantize: |row, out| activations::quantize(NEON, row, out),
-        dot4: scalar::dot4::<true>,
         decode: quant::decode,
         exp: vecmath::exp::<true>,
         sigmoid: vecmath::sigmoid::<true>,

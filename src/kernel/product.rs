@@ -23,6 +23,8 @@ pub(crate) struct Scratch {
     /// For each block or half of one the scales of 16 rows, and their minima.
     scales: Vec<[f32; LANES]>,
     mins: Vec<[f32; LANES]>,
+    /// One panel as numbers.
+    columns: Vec<[f32; LANES]>,
 }
 
 /// 64 bytes that lie in one line of the cache.
@@ -42,17 +44,37 @@ pub(super) fn multiply<S: Simd>(
     scratch: &mut Scratch,
 ) {
     match x {
-        Input::Floats { data, cols } => match format {
-            Format::F32 => floats::<S, F32>(simd, panels, data, cols, out),
-            Format::F16 => floats::<S, F16>(simd, panels, data, cols, out),
-            _ => floats::<S, BF16>(simd, panels, data, cols, out),
-        },
+        Input::Floats { data, cols } => {
+            let x = Floats { data, cols, stride: panels.len() };
+            for (i, panel) in panels.iter().enumerate() {
+                let out = &mut out[i..];
+                match format {
+                    Format::F32 => floats::<S, F32>(simd, panel, x, out),
+                    Format::F16 => floats::<S, F16>(simd, panel, x, out),
+                    Format::Q4_1_O => {
+                        scratch.columns.resize(cols, [0.0; LANES]);
+                        layouts::with_outliers(simd, panel, &mut scratch.columns);
+                        floats::<S, Unpacked>(simd, &scratch.columns, x, out);
+                    }
+                    _ => floats::<S, BF16>(simd, panel, x, out),
+                }
+            }
+        }
         Input::Blocks { data, per_row } => match format {
-            Format::Q4_0 => blocks::<S, layouts::Q4_0>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_1 => blocks::<S, layouts::Q4_1>(simd, panels, data, per_row, out, scratch),
-            Format::Q5_0 => blocks::<S, layouts::Q5_0>(simd, panels, data, per_row, out, scratch),
-            Format::Q5_1 => blocks::<S, layouts::Q5_1>(simd, panels, data, per_row, out, scratch),
-            Format::Q8_0 => blocks::<S, layouts::Q8_0>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_0 => blocks::<S, layouts::Q4_0<false>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_0_V100 => blocks::<S, layouts::Q4_0<true>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_1 => blocks::<S, layouts::Q4_1<false>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_1_V100 => blocks::<S, layouts::Q4_1<true>>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_2 => blocks::<S, layouts::Q4_2>(simd, panels, data, per_row, out, scratch),
+            Format::Q4_3 => blocks::<S, layouts::Q4_3>(simd, panels, data, per_row, out, scratch),
+            Format::Q5_0 | Format::Q5_0_V100 => {
+                blocks::<S, layouts::Q5_0>(simd, panels, data, per_row, out, scratch);
+            }
+            Format::Q5_1 | Format::Q5_1_V100 => {
+                blocks::<S, layouts::Q5_1>(simd, panels, data, per_row, out, scratch);
+            }
+            Format::Q8_0 => blocks::<S, layouts::Q8_0<false>>(simd, panels, data, per_row, out, scratch),
+            Format::Q8_0_V100 => blocks::<S, layouts::Q8_0<true>>(simd, panels, data, per_row, out, scratch),
             Format::IQ4_NL => blocks::<S, layouts::Iq4Nl>(simd, panels, data, per_row, out, scratch),
             Format::Q2_K => blocks::<S, layouts::Q2K>(simd, panels, data, per_row, out, scratch),
             Format::Q3_K => blocks::<S, layouts::Q3K>(simd, panels, data, per_row, out, scratch),
@@ -108,7 +130,7 @@ fn blocks<S: Simd, L: Layout>(
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
             unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch);
-            let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: totals::<L>(), stride };
+            let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: L::TOTALS, stride };
             match (L::PARTS, L::MIN, L::SIGNED) {
                 (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
                 (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
@@ -169,7 +191,7 @@ fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f3
                 let dot = simd.row_dots(first, groups, L::SIGNED, quads);
                 sum = add_part(simd, scale[p], dot, x.scale, sum);
                 if L::MIN {
-                    sum = simd.mul_add(min[p], simd.splat(x.totals[totals::<L>() + p]), sum);
+                    sum = simd.mul_add(min[p], simd.splat(x.totals[L::TOTALS + p]), sum);
                 }
             }
         }
@@ -188,16 +210,6 @@ fn first_dot<S: Simd>(simd: S, offset: i32, x: &Block, parts: usize, p: usize) -
     }
 }
 
-/// Where a block of activations has the sums by which a layout's minima are multiplied: of the whole block, for ggml's
-/// simple formats as ggml rounds it, or of the first half and then the second.
-const fn totals<L: Layout>() -> usize {
-    match (L::PARTS, L::BLOCKS) {
-        (1, 1) => 0,
-        (1, _) => 1,
-        _ => 2,
-    }
-}
-
 /// What belongs to part `p` of `parts` of a block's eight groups.
 #[inline(always)]
 fn part_of<T>(groups: &[T; 8], parts: usize, p: usize) -> &[T] {
@@ -212,7 +224,7 @@ fn add_part<S: Simd>(simd: S, scale: S::Floats, dot: S::Ints, x_scale: f32, sum:
 /// Takes some columns of panels apart.
 #[inline(always)]
 fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
-    let Scratch { panels: count, groups, scales, mins } = scratch;
+    let Scratch { panels: count, groups, scales, mins, .. } = scratch;
     *count = panels.len();
     let n_blocks = columns.len() * panels.len();
     groups.resize(n_blocks, [Line([0; 64]); 8]);
@@ -343,18 +355,23 @@ fn rows_of<T, const N: usize>(x: &[T], first: usize, width: usize) -> [&[T]; N] 
     rows
 }
 
-/// A float format: panels hold column after column, 16 numbers each.
-trait Float {
-    const BYTES: usize;
-    fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats;
+/// Columns of a panel of floats, 16 numbers each.
+trait Columns {
+    /// What a panel is made of, and how much of it is a column.
+    type Part;
+    const PARTS: usize;
+    fn column<S: Simd>(simd: S, panel: &[Self::Part], index: usize) -> S::Floats;
 }
 
 struct F32;
 struct F16;
 struct BF16;
+/// Columns that were taken out of a quantized panel.
+struct Unpacked;
 
-impl Float for F32 {
-    const BYTES: usize = 64;
+impl Columns for F32 {
+    type Part = u8;
+    const PARTS: usize = 64;
 
     #[inline(always)]
     fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
@@ -362,8 +379,9 @@ impl Float for F32 {
     }
 }
 
-impl Float for F16 {
-    const BYTES: usize = 32;
+impl Columns for F16 {
+    type Part = u8;
+    const PARTS: usize = 32;
 
     #[inline(always)]
     fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
@@ -371,8 +389,9 @@ impl Float for F16 {
     }
 }
 
-impl Float for BF16 {
-    const BYTES: usize = 32;
+impl Columns for BF16 {
+    type Part = u8;
+    const PARTS: usize = 32;
 
     #[inline(always)]
     fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
@@ -380,54 +399,69 @@ impl Float for BF16 {
     }
 }
 
+impl Columns for Unpacked {
+    type Part = [f32; LANES];
+    const PARTS: usize = 1;
+
+    #[inline(always)]
+    fn column<S: Simd>(simd: S, panel: &[[f32; LANES]], index: usize) -> S::Floats {
+        simd.floats(&panel[index])
+    }
+}
+
+/// Some rows of activations, and where their outputs lie: `stride` from row to row.
+#[derive(Clone, Copy)]
+struct Floats<'a> {
+    data: &'a [f32],
+    cols: usize,
+    stride: usize,
+}
+
+/// One panel with all rows.
 #[inline(always)]
-fn floats<S: Simd, F: Float>(simd: S, panels: Panels<'_>, x: &[f32], cols: usize, out: &mut [[f32; LANES]]) {
-    let (n, stride) = (x.len() / cols, panels.len());
-    for (first, panel) in panels.iter().enumerate() {
-        let mut row = 0;
-        if S::REGISTERS >= 32 {
-            while row + 8 <= n {
-                let out = &mut out[stride * row + first..];
-                float_tile::<S, F, 8>(simd, panel, rows_of(x, row, cols), stride, out);
-                row += 8;
-            }
+fn floats<S: Simd, C: Columns>(simd: S, panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]) {
+    let Floats { data, cols, stride } = x;
+    let n = data.len() / cols;
+    let mut row = 0;
+    if S::REGISTERS >= 32 {
+        while row + 8 <= n {
+            float_tile::<S, C, 8>(simd, panel, rows_of(data, row, cols), stride, &mut out[stride * row..]);
+            row += 8;
         }
-        if S::REGISTERS >= 16 {
-            while row + 2 <= n {
-                let out = &mut out[stride * row + first..];
-                float_tile::<S, F, 2>(simd, panel, rows_of(x, row, cols), stride, out);
-                row += 2;
-            }
+    }
+    if S::REGISTERS >= 16 {
+        while row + 2 <= n {
+            float_tile::<S, C, 2>(simd, panel, rows_of(data, row, cols), stride, &mut out[stride * row..]);
+            row += 2;
         }
-        while row < n {
-            let out = &mut out[stride * row + first..];
-            float_tile::<S, F, 1>(simd, panel, rows_of(x, row, cols), stride, out);
-            row += 1;
-        }
+    }
+    while row < n {
+        float_tile::<S, C, 1>(simd, panel, rows_of(data, row, cols), stride, &mut out[stride * row..]);
+        row += 1;
     }
 }
 
 /// Even and odd columns are summed apart, so that one addition need not wait for the other.
 #[inline(always)]
-fn float_tile<S: Simd, F: Float, const N: usize>(
+fn float_tile<S: Simd, C: Columns, const N: usize>(
     simd: S,
-    panel: &[u8],
+    panel: &[C::Part],
     rows: [&[f32]; N],
     stride: usize,
     out: &mut [[f32; LANES]],
 ) {
     let cols = rows[0].len();
     let mut sums = [[simd.splat(0.0); 2]; N];
-    for (pair, columns) in panel.chunks_exact(2 * F::BYTES).enumerate().take(cols / 2) {
+    for (pair, columns) in panel.chunks_exact(2 * C::PARTS).enumerate().take(cols / 2) {
         for odd in 0..2 {
-            let weights = F::column(simd, columns, odd);
+            let weights = C::column(simd, columns, odd);
             for t in 0..N {
                 sums[t][odd] = simd.mul_add(weights, simd.splat(rows[t][2 * pair + odd]), sums[t][odd]);
             }
         }
     }
     if cols % 2 == 1 {
-        let weights = F::column(simd, panel, cols - 1);
+        let weights = C::column(simd, panel, cols - 1);
         for t in 0..N {
             sums[t][0] = simd.mul_add(weights, simd.splat(rows[t][cols - 1]), sums[t][0]);
         }

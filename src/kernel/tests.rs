@@ -27,20 +27,6 @@ fn close(a: &[f32], b: &[f32], tolerance: f32) {
 }
 
 #[test]
-fn every_instruction_set_agrees_with_f64_on_dot_products_of_odd_lengths() {
-    for kernels in available() {
-        for n in [1, 3, 15, 16, 17, 31, 64, 100, 257] {
-            let rows: Vec<_> = (0..4).map(|i| noise(i, n)).collect();
-            let x = noise(9, n);
-            let got = (kernels.dot4)([&rows[0], &rows[1], &rows[2], &rows[3]], &x);
-            let exact: Vec<f32> =
-                rows.iter().map(|row| row.iter().zip(&x).map(|(a, b)| f64::from(a * b)).sum::<f64>() as f32).collect();
-            close(&got, &exact, 1e-5);
-        }
-    }
-}
-
-#[test]
 fn every_instruction_set_widens_every_half_precision_number_exactly() {
     for kernels in available() {
         let bits: Vec<u16> = (0..=u16::MAX).collect();
@@ -173,7 +159,8 @@ fn every_instruction_set_agrees_with_f64_on_products_in_every_format() {
                     for (got, exact) in product(&matrix, &x, kernels, &pool).iter().zip(&exact) {
                         let off = (f64::from(*got) - exact).abs();
                         // Sums of activations, by which minima are multiplied, have eleven binary digits.
-                        let tolerance = if matches!(format, Format::Q4_1 | Format::Q5_1) { 3e-4 } else { 1e-5 };
+                        let rounded_sums = matches!(format, Format::Q4_1 | Format::Q5_1 | Format::Q5_1_V100);
+                        let tolerance = if rounded_sums { 3e-4 } else { 1e-5 };
                         assert!(
                             off < tolerance * cols as f64,
                             "{format} {} {rows}x{cols} {n}: {got} {exact}",

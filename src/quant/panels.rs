@@ -7,33 +7,44 @@ use super::kquants::{q3_k_scales, scale_and_min};
 /// Rows of a panel.
 const ROWS: usize = 16;
 
-/// Bytes of a panel of rows of so many numbers. `None` if the format has no panels.
-pub(crate) fn panel_size(format: Format, cols: usize) -> Option<usize> {
+/// Bytes of a panel of rows of so many numbers.
+pub(crate) fn panel_size(format: Format, cols: usize) -> usize {
     let unit = match format {
         F32 | F16 | BF16 => format.block_bytes() * ROWS,
         Q4_0 | IQ4_NL => 288,
-        Q4_1 => 320,
-        Q5_0 => 352,
-        Q5_1 => 384,
+        Q4_1 | Q4_0_V100 | Q4_2 => 320,
+        Q5_0 | Q5_0_V100 => 352,
+        Q5_1 | Q5_1_V100 | Q4_1_V100 | Q4_1_O | Q4_3 => 384,
         Q8_0 => 544,
+        Q8_0_V100 => 576,
         Q2_K => 1344,
         Q3_K => 1824,
         Q4_K => 2368,
         Q5_K => 2880,
         Q6_K => 3360,
-        _ => return None,
     };
-    Some(cols / format.block_len() * unit)
+    cols.div_ceil(blocks_of_unit(format) * format.block_len()) * unit
 }
 
-/// Packs up to 16 rows, one after the other in `rows`, `row_size` bytes each. Rows that are missing are zeros.
+/// Blocks of a row in a unit: those of 16 numbers are packed in pairs.
+fn blocks_of_unit(format: Format) -> usize {
+    match format {
+        Q4_2 | Q4_3 => 2,
+        _ => 1,
+    }
+}
+
+/// Packs up to 16 rows, one after the other in `rows`, `row_size` bytes each. What is missing, rows or half of a last
+/// unit, is zeros.
 pub(crate) fn pack(format: Format, rows: &[u8], row_size: usize, panel: &mut [u8]) {
-    let zeros = vec![0; row_size];
-    let rows: [&[u8]; ROWS] = std::array::from_fn(|r| rows.get(r * row_size..(r + 1) * row_size).unwrap_or(&zeros));
-    let block = format.block_bytes();
-    let units = panel.chunks_exact_mut(panel.len() / (row_size / block));
-    for (i, unit) in units.enumerate() {
-        let rows = rows.map(|row| &row[i * block..(i + 1) * block]);
+    let block = blocks_of_unit(format) * format.block_bytes();
+    let n_units = row_size.div_ceil(block);
+    let mut whole = vec![0; ROWS * n_units * block];
+    for (row, whole) in rows.chunks(row_size).zip(whole.chunks_exact_mut(n_units * block)) {
+        whole[..row_size].copy_from_slice(row);
+    }
+    for (i, unit) in panel.chunks_exact_mut(panel.len() / n_units).enumerate() {
+        let rows: [&[u8]; ROWS] = std::array::from_fn(|r| &whole[(r * n_units + i) * block..][..block]);
         match format {
             Q4_0 | IQ4_NL => {
                 words::<4>(rows, 2, unit);
@@ -59,13 +70,56 @@ pub(crate) fn pack(format: Format, rows: &[u8], row_size: usize, panel: &mut [u8
                 words::<8>(rows, 2, unit);
                 halves(rows, 0, &mut unit[512..]);
             }
+            Q4_0_V100 => {
+                pairs(rows, [4, 12], unit);
+                singles(rows, 0, &mut unit[256..]);
+            }
+            Q4_1_V100 => {
+                pairs(rows, [8, 16], unit);
+                singles(rows, 0, &mut unit[256..]);
+                singles(rows, 4, &mut unit[320..]);
+            }
+            Q4_1_O => {
+                columns(rows, 8, unit);
+                halves(rows, 0, &mut unit[256..]);
+                halves(rows, 2, &mut unit[288..]);
+                halves(rows, 6, &mut unit[320..]);
+                halves(rows, 4, &mut unit[352..]);
+            }
+            Q4_2 => {
+                pairs(rows, [2, 12], unit);
+                halves(rows, 0, &mut unit[256..]);
+                halves(rows, 10, &mut unit[288..]);
+            }
+            Q4_3 => {
+                pairs(rows, [4, 16], unit);
+                halves(rows, 0, &mut unit[256..]);
+                halves(rows, 12, &mut unit[288..]);
+                halves(rows, 2, &mut unit[320..]);
+                halves(rows, 14, &mut unit[352..]);
+            }
+            Q5_0_V100 => {
+                pairs(rows, [6, 14], unit);
+                fifths(rows, 2, &mut unit[256..]);
+                halves(rows, 0, &mut unit[320..]);
+            }
+            Q5_1_V100 => {
+                pairs(rows, [8, 16], unit);
+                fifths(rows, 4, &mut unit[256..]);
+                halves(rows, 0, &mut unit[320..]);
+                halves(rows, 2, &mut unit[352..]);
+            }
+            Q8_0_V100 => {
+                words::<8>(rows, 4, unit);
+                singles(rows, 0, &mut unit[512..]);
+            }
             Q2_K => q2_k(rows, unit),
             Q3_K => q3_k(rows, unit),
             Q4_K => q4_k(rows, unit),
             Q5_K => q5_k(rows, unit),
             Q6_K => q6_k(rows, unit),
-            // Floats: a unit is a column.
-            _ => {
+            // A unit is a column.
+            F32 | F16 | BF16 => {
                 for (row, out) in rows.iter().zip(unit.chunks_exact_mut(block)) {
                     out.copy_from_slice(row);
                 }
@@ -88,10 +142,47 @@ fn words<const N: usize>(rows: [&[u8]; ROWS], at: usize, unit: &mut [u8]) {
     }
 }
 
+/// Interleaved nibbles of each row, as version 100 has them: those of 16 numbers begin at `halves[0]`, the others'
+/// at `halves[1]`.
+fn pairs(rows: [&[u8]; ROWS], halves: [usize; 2], unit: &mut [u8]) {
+    for (r, row) in rows.iter().enumerate() {
+        for i in 0..4 {
+            let [low, high] = halves.map(|at| four_nibbles([row[at + 2 * i], row[at + 2 * i + 1]]));
+            place(unit, 64 * i, r, low | high << 4);
+        }
+    }
+}
+
+/// Interleaved nibbles of each row in columns of 16 bytes: those of the numbers 0 to 15, and as high nibbles the others.
+fn columns(rows: [&[u8]; ROWS], at: usize, unit: &mut [u8]) {
+    for (r, row) in rows.iter().enumerate() {
+        let nibble = |i: usize| row[at + i / 2] >> (4 * (i % 2)) & 15;
+        for i in 0..16 {
+            unit[16 * i + r] = nibble(i) | nibble(i + 16) << 4;
+        }
+    }
+}
+
+/// Four nibbles to the low nibbles of four bytes.
+fn four_nibbles(bytes: [u8; 2]) -> u32 {
+    let [first, second] = bytes.map(u32::from);
+    let word = first | second << 16;
+    (word | word << 4) & LOW_NIBBLES
+}
+
 /// The half-precision number at `at` of each row.
 fn halves(rows: [&[u8]; ROWS], at: usize, out: &mut [u8]) {
-    for (row, out) in rows.iter().zip(out.chunks_exact_mut(2)) {
-        out.copy_from_slice(&row[at..at + 2]);
+    numbers::<2>(rows, at, out);
+}
+
+/// The single-precision number at `at` of each row.
+fn singles(rows: [&[u8]; ROWS], at: usize, out: &mut [u8]) {
+    numbers::<4>(rows, at, out);
+}
+
+fn numbers<const BYTES: usize>(rows: [&[u8]; ROWS], at: usize, out: &mut [u8]) {
+    for (row, out) in rows.iter().zip(out.chunks_exact_mut(BYTES)) {
+        out.copy_from_slice(&row[at..at + BYTES]);
     }
 }
 
