@@ -1,8 +1,8 @@
-//! Hostile input in bulk: mutated files, and libFuzzer.
+//! Hardness, measured: mutated files, libFuzzer, killed writers, hours of sessions.
 
 use std::process::Command;
 
-use crate::process::{Result, at, cargo, is_there, run};
+use crate::process::{Result, at, cargo, is_there, run, run_cargo};
 
 /// Runs so many mutated files, of all kinds in turn. `rest` is how many, and the number of the first.
 pub fn mutate(rest: &[String]) -> Result {
@@ -15,6 +15,27 @@ pub fn mutate(rest: &[String]) -> Result {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["bench", "--quiet", "--package", "volary", "--bench", "mutate", "--"];
     run(Command::new("sh").args(["-c", MEMORY, "sh"]).arg(cargo).args(arguments).args(rest))
+}
+
+/// Kills what writes files so many times. `rest` is how many, and the number that the moments come from.
+pub fn kill(rest: &[String]) -> Result {
+    if rest.is_empty() || rest.len() > 2 || rest.iter().any(|number| number.parse::<u64>().is_err()) {
+        return Err("kill takes how many times, and the number of the series: `cargo xtask kill 200`".into());
+    }
+    run_bench("kill", rest)
+}
+
+/// Runs sessions for so many seconds.
+pub fn soak(rest: &[String]) -> Result {
+    let [seconds] = rest else { return Err(SOAK.into()) };
+    seconds.parse::<u32>().map_err(|_| SOAK)?;
+    run_bench("soak", rest)
+}
+
+const SOAK: &str = "soak takes seconds: `cargo xtask soak 1800`";
+
+fn run_bench(name: &str, rest: &[String]) -> Result {
+    run_cargo(&["bench", "--quiet", "--package", "volary", "--bench", name, "--"], rest)
 }
 
 /// Runs a fuzz target for some seconds, from the kept inputs and sound files on.

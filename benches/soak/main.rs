@@ -1,0 +1,171 @@
+//! Sessions of every kind, for as long as one likes, in one process: `cargo xtask soak SECONDS`. Prints memory, handles, threads and
+//! throughput over time, and fails if there is more of the first three at the end than at the beginning, or less of the last.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../tests/hostile_input/random.rs"]
+#[allow(dead_code, reason = "shared with what mutates files")]
+mod random;
+#[path = "../../tests/reference/mod.rs"]
+mod reference;
+
+mod jobs;
+mod measure;
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jobs::{JOBS, Worker};
+use measure::{Process, thread_cpu_seconds};
+use random::Random;
+use volary::{GenerateOptions, Model, ModelOptions};
+
+/// Threads that run sessions.
+const WORKERS: usize = 3;
+/// Parts of the time, the first of which is for warming up.
+const WINDOWS: usize = 10;
+
+/// Tokens of all generations, and jobs done.
+static TOKENS: AtomicU64 = AtomicU64::new(0);
+static ROUNDS: AtomicU64 = AtomicU64::new(0);
+
+/// Tokens that a thread wrote in a second of its own computing time, and when.
+struct Speed {
+    at: Instant,
+    tokens_per_second: f64,
+}
+
+/// What the process had at a moment.
+struct Sample {
+    at: Instant,
+    process: Process,
+    tokens: u64,
+}
+
+fn main() -> ExitCode {
+    let seconds: f64 = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(30.0);
+    let models = [1, 2].map(|threads| {
+        let options = ModelOptions { threads: Some(threads), ..ModelOptions::default() };
+        Model::open_with(concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo.gguf"), options).unwrap()
+    });
+    // What is made once for each process.
+    Worker::new(models.clone(), Random::new(0)).round();
+    let before = Process::settled();
+    let (started, is_over) = (Instant::now(), AtomicBool::new(false));
+    let (speeds, mut samples) = (Mutex::new(Vec::new()), Vec::new());
+    std::thread::scope(|scope| {
+        for index in 0..WORKERS {
+            let (models, is_over, speeds) = (models.clone(), &is_over, &speeds);
+            scope.spawn(move || {
+                let mut worker = Worker::new(models.clone(), Random::new(index as u64));
+                while !is_over.load(Ordering::Relaxed) {
+                    speeds.lock().unwrap().push(speed(&models[0]));
+                    worker.round();
+                    ROUNDS.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        while started.elapsed().as_secs_f64() < seconds {
+            std::thread::sleep(Duration::from_secs_f64((seconds / 600.0).clamp(0.05, 1.0)));
+            samples.push(Sample {
+                at: Instant::now(),
+                process: Process::now(),
+                tokens: TOKENS.load(Ordering::Relaxed),
+            });
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let after = Process::settled();
+    let windows = windows(started, seconds, &samples, &speeds.into_inner().unwrap());
+    report(&windows, &before, &after, started.elapsed())
+}
+
+/// How fast one thread writes. Its own computing time counts: what else the machine does takes less from that than from the
+/// time on the clock.
+fn speed(model: &Model) -> Speed {
+    let before = thread_cpu_seconds();
+    let options = GenerateOptions { max_tokens: 48, temperature: Some(0.0), ignore_eos: true, ..Default::default() };
+    let tokens = model.complete("Once upon a time", options).unwrap().tokens.len();
+    TOKENS.fetch_add(tokens as u64, Ordering::Relaxed);
+    Speed { at: Instant::now(), tokens_per_second: tokens as f64 / (thread_cpu_seconds() - before) }
+}
+
+/// A part of the time.
+struct Window {
+    memory: f64,
+    handles: (usize, usize),
+    threads: (usize, usize),
+    /// Of all workers, by the clock.
+    tokens_per_second: f64,
+    /// Of one, by its computing time; each measurement.
+    speeds: Vec<f64>,
+}
+
+fn windows(started: Instant, seconds: f64, samples: &[Sample], speeds: &[Speed]) -> Vec<Window> {
+    let window_of = |at: Instant| ((at - started).as_secs_f64() / seconds * WINDOWS as f64) as usize;
+    let window = |index| {
+        let own: Vec<_> = samples.iter().filter(|sample| window_of(sample.at) == index).collect();
+        let (first, last) = (own.first().unwrap(), own.last().unwrap());
+        let range = |count: fn(&Process) -> usize| {
+            let counts = || own.iter().map(|sample| count(&sample.process));
+            (counts().min().unwrap(), counts().max().unwrap())
+        };
+        let speeds = speeds.iter().filter(|speed| window_of(speed.at) == index);
+        Window {
+            memory: median(own.iter().map(|sample| sample.process.memory)),
+            handles: range(|process| process.handles),
+            threads: range(|process| process.threads),
+            tokens_per_second: (last.tokens - first.tokens) as f64 / (last.at - first.at).as_secs_f64(),
+            speeds: speeds.map(|speed| speed.tokens_per_second).collect(),
+        }
+    };
+    (0..WINDOWS).map(window).collect()
+}
+
+fn report(windows: &[Window], before: &Process, after: &Process, time: Duration) -> ExitCode {
+    let rounds = ROUNDS.load(Ordering::Relaxed);
+    let jobs = rounds * JOBS.len() as u64;
+    println!(
+        "{:.0} s, {WORKERS} workers, {jobs} jobs, {} tokens\n",
+        time.as_secs_f64(),
+        TOKENS.load(Ordering::Relaxed)
+    );
+    println!("window  memory (MB)  handles  threads  tokens/s  tokens/s of computing");
+    for (index, window) in windows.iter().enumerate() {
+        let range = |(least, most)| format!("{least}-{most}");
+        println!(
+            "{:>6}  {:11.1}  {:>7}  {:>7}  {:8.0}  {:21.0}",
+            index + 1,
+            window.memory,
+            range(window.handles),
+            range(window.threads),
+            window.tokens_per_second,
+            median(window.speeds.iter().copied()),
+        );
+    }
+    let steady = &windows[1..];
+    let third = steady.len() / 3;
+    let speed = |windows: &[Window]| median(windows.iter().flat_map(|window| window.speeds.iter().copied()));
+    let memory = change(steady[0].memory, steady[steady.len() - 1].memory);
+    let speed = change(speed(&steady[..third]), speed(&steady[steady.len() - third..]));
+    println!("\nmemory      {memory:+.2} % from window 2 to window {WINDOWS} (at most +2)");
+    println!("throughput  {speed:+.2} % from the first third to the last, of computing time (at least -3)");
+    println!("handles     {} before, {} after (no more)", before.handles, after.handles);
+    println!("threads     {} before, {} after (no more)", before.threads, after.threads);
+    // Less memory and more speed are no faults.
+    let is_steady =
+        memory <= 2.0 && speed >= -3.0 && after.handles <= before.handles && after.threads <= before.threads;
+    if is_steady { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// In per cent.
+fn change(from: f64, to: f64) -> f64 {
+    (to / from - 1.0) * 100.0
+}
+
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
