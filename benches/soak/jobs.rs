@@ -108,7 +108,7 @@ impl Worker {
         let options = briefly(1000);
         options.cancel.cancel();
         let completion = model.complete("Never", options).unwrap();
-        assert_eq!(completion.stats.finish_reason, Some(FinishReason::Cancelled));
+        assert_eq!(completion.finish_reason, FinishReason::Cancelled);
         model.generate("And then", briefly(1000)).unwrap().next().unwrap().unwrap();
     }
 

@@ -17,24 +17,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jobs::{JOBS, Worker};
-use measure::{Process, thread_cpu_seconds};
+use measure::{Gauge, Process};
 use random::Random;
-use volary::{GenerateOptions, Model, ModelOptions};
+use volary::{Model, ModelOptions};
 
 /// Threads that run sessions.
 const WORKERS: usize = 3;
 /// Parts of the time, the first of which is for warming up.
 const WINDOWS: usize = 10;
+/// Seconds, until the allocator has grown to what all workers together need at most.
+const WARM_UP: f64 = 120.0;
 
 /// Tokens of all generations, and jobs done.
 static TOKENS: AtomicU64 = AtomicU64::new(0);
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
-
-/// Tokens that a thread wrote in a second of its own computing time, and when.
-struct Speed {
-    at: Instant,
-    tokens_per_second: f64,
-}
 
 /// What the process had at a moment.
 struct Sample {
@@ -49,6 +45,7 @@ fn main() -> ExitCode {
         let options = ModelOptions { threads: Some(threads), ..ModelOptions::default() };
         Model::open_with(concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo.gguf"), options).unwrap()
     });
+    let gauge = Gauge::new();
     // What is made once for each process.
     Worker::new(models.clone(), Random::new(0)).round();
     let before = Process::settled();
@@ -56,11 +53,12 @@ fn main() -> ExitCode {
     let (speeds, mut samples) = (Mutex::new(Vec::new()), Vec::new());
     std::thread::scope(|scope| {
         for index in 0..WORKERS {
-            let (models, is_over, speeds) = (models.clone(), &is_over, &speeds);
+            let (models, is_over, speeds, gauge) = (models.clone(), &is_over, &speeds, &gauge);
             scope.spawn(move || {
                 let mut worker = Worker::new(models.clone(), Random::new(index as u64));
                 while !is_over.load(Ordering::Relaxed) {
-                    speeds.lock().unwrap().push(speed(&models[0]));
+                    let speed = gauge.speed(&models[0]);
+                    speeds.lock().unwrap().push((Instant::now(), speed));
                     worker.round();
                     ROUNDS.fetch_add(1, Ordering::Relaxed);
                 }
@@ -81,16 +79,6 @@ fn main() -> ExitCode {
     report(&windows, &before, &after, started.elapsed())
 }
 
-/// How fast one thread writes. Its own computing time counts: what else the machine does takes less from that than from the
-/// time on the clock.
-fn speed(model: &Model) -> Speed {
-    let before = thread_cpu_seconds();
-    let options = GenerateOptions { max_tokens: 48, temperature: Some(0.0), ignore_eos: true, ..Default::default() };
-    let tokens = model.complete("Once upon a time", options).unwrap().tokens.len();
-    TOKENS.fetch_add(tokens as u64, Ordering::Relaxed);
-    Speed { at: Instant::now(), tokens_per_second: tokens as f64 / (thread_cpu_seconds() - before) }
-}
-
 /// A part of the time.
 struct Window {
     memory: f64,
@@ -98,12 +86,16 @@ struct Window {
     threads: (usize, usize),
     /// Of all workers, by the clock.
     tokens_per_second: f64,
-    /// Of one, by its computing time; each measurement.
+    /// Each measurement of the gauge.
     speeds: Vec<f64>,
 }
 
-fn windows(started: Instant, seconds: f64, samples: &[Sample], speeds: &[Speed]) -> Vec<Window> {
-    let window_of = |at: Instant| ((at - started).as_secs_f64() / seconds * WINDOWS as f64) as usize;
+fn windows(started: Instant, seconds: f64, samples: &[Sample], speeds: &[(Instant, f64)]) -> Vec<Window> {
+    let warm_up = WARM_UP.min(seconds / 3.0);
+    let window_of = |at: Instant| {
+        let steady = (at - started).as_secs_f64() - warm_up;
+        if steady < 0.0 { 0 } else { 1 + (steady / (seconds - warm_up) * (WINDOWS - 1) as f64) as usize }
+    };
     let window = |index| {
         let own: Vec<_> = samples.iter().filter(|sample| window_of(sample.at) == index).collect();
         let (first, last) = (own.first().unwrap(), own.last().unwrap());
@@ -111,13 +103,13 @@ fn windows(started: Instant, seconds: f64, samples: &[Sample], speeds: &[Speed])
             let counts = || own.iter().map(|sample| count(&sample.process));
             (counts().min().unwrap(), counts().max().unwrap())
         };
-        let speeds = speeds.iter().filter(|speed| window_of(speed.at) == index);
+        let speeds = speeds.iter().filter(|(at, _)| window_of(*at) == index);
         Window {
             memory: median(own.iter().map(|sample| sample.process.memory)),
             handles: range(|process| process.handles),
             threads: range(|process| process.threads),
             tokens_per_second: (last.tokens - first.tokens) as f64 / (last.at - first.at).as_secs_f64(),
-            speeds: speeds.map(|speed| speed.tokens_per_second).collect(),
+            speeds: speeds.map(|(_, speed)| *speed).collect(),
         }
     };
     (0..WINDOWS).map(window).collect()
@@ -131,11 +123,11 @@ fn report(windows: &[Window], before: &Process, after: &Process, time: Duration)
         time.as_secs_f64(),
         TOKENS.load(Ordering::Relaxed)
     );
-    println!("window  memory (MB)  handles  threads  tokens/s  tokens/s of computing");
+    println!("window  memory (MB)  handles  threads  tokens/s  tokens for a loop");
     for (index, window) in windows.iter().enumerate() {
         let range = |(least, most)| format!("{least}-{most}");
         println!(
-            "{:>6}  {:11.1}  {:>7}  {:>7}  {:8.0}  {:21.0}",
+            "{:>6}  {:11.1}  {:>7}  {:>7}  {:8.0}  {:17.3}",
             index + 1,
             window.memory,
             range(window.handles),
@@ -150,7 +142,7 @@ fn report(windows: &[Window], before: &Process, after: &Process, time: Duration)
     let memory = change(steady[0].memory, steady[steady.len() - 1].memory);
     let speed = change(speed(&steady[..third]), speed(&steady[steady.len() - third..]));
     println!("\nmemory      {memory:+.2} % from window 2 to window {WINDOWS} (at most +2)");
-    println!("throughput  {speed:+.2} % from the first third to the last, of computing time (at least -3)");
+    println!("throughput  {speed:+.2} % from the first third to the last, against the loop (at least -3)");
     println!("handles     {} before, {} after (no more)", before.handles, after.handles);
     println!("threads     {} before, {} after (no more)", before.threads, after.threads);
     // Less memory and more speed are no faults.

@@ -1,6 +1,12 @@
-//! What Linux tells of this process.
+//! What Linux tells of this process, and how fast it is.
 
-use std::time::Duration;
+use std::hint::black_box;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use volary::Model;
+
+use crate::{TOKENS, median};
 
 pub struct Process {
     /// Megabytes that are resident.
@@ -35,8 +41,36 @@ impl Process {
     }
 }
 
-/// Seconds that this thread has computed.
-pub fn thread_cpu_seconds() -> f64 {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    times.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
+/// How fast one thread writes tokens, whatever else the machine does: it takes turns with a plain loop over as much memory as
+/// the model has, and the two are compared. Being interrupted makes some turns long, and does not touch the median.
+pub struct Gauge(Vec<f32>);
+
+impl Gauge {
+    pub fn new() -> Self {
+        const DEMO_MODEL: usize = 8 << 20;
+        Self((0..DEMO_MODEL / size_of::<f32>()).map(|i| (i % 7) as f32).collect())
+    }
+
+    /// Tokens in the time of one loop.
+    pub fn speed(&self, model: &Model) -> f64 {
+        const TURNS: usize = 48;
+        let mut state = model.new_state();
+        let timed = |work: &mut dyn FnMut()| {
+            let started = Instant::now();
+            work();
+            started.elapsed().as_secs_f64()
+        };
+        let turn = |token| {
+            let write = timed(&mut || _ = black_box(model.decode(&mut state, token).unwrap()));
+            (write, timed(&mut || _ = black_box(self.pass())))
+        };
+        let (tokens, loops): (Vec<f64>, Vec<f64>) = (0..TURNS as u32).map(turn).unzip();
+        TOKENS.fetch_add(TURNS as u64, Ordering::Relaxed);
+        median(loops.into_iter()) / median(tokens.into_iter())
+    }
+
+    /// Sixteen sums at once, which compilers turn into vectors.
+    fn pass(&self) -> [f32; 16] {
+        self.0.chunks_exact(16).fold([0.0; 16], |sums, chunk| std::array::from_fn(|i| sums[i] + chunk[i] * chunk[i]))
+    }
 }

@@ -37,7 +37,7 @@ pub(super) fn interrupts_end_the_process() {
     *running() = None;
 }
 
-/// Does what leaves something half-done if the process ends in the middle, and takes no time. Ctrl-C counts when it is done.
+/// Does work that takes no time and must not end in the middle, such as writing a small file: Ctrl-C counts when it is done.
 pub(super) fn uninterrupted<T>(work: impl FnOnce() -> Result<T>) -> Result<T, Failure> {
     let handle = CancelHandle::default();
     interrupts_cancel(handle.clone());

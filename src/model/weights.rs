@@ -200,8 +200,10 @@ impl<'a> Loader<'a> {
     /// That there is memory for a tensor of this size: where there is none, what allocates zeros ends the process. Trying costs
     /// nothing, since nobody touches the memory.
     fn check_memory(&self, size: usize) -> Result<()> {
+        /// Freed blocks of up to 32 MiB teach glibc to put later ones of their size on the heap, which is given back late.
+        const LEAST: usize = 33 << 20;
         let mut tried: Vec<u8> = Vec::new();
-        let outcome = tried.try_reserve_exact(size);
+        let outcome = tried.try_reserve_exact(size.max(LEAST));
         // An allocation that nobody looks at need not happen.
         std::hint::black_box(&mut tried);
         outcome.map_err(|_| Error::io(self.checkpoint.path(), std::io::ErrorKind::OutOfMemory.into()))

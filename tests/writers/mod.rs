@@ -126,6 +126,8 @@ pub enum Found {
     Absent,
     Old,
     New,
+    /// Neither.
+    Damaged,
 }
 
 /// How a disturbed run ended.
@@ -134,7 +136,7 @@ pub struct Ended {
     pub status: ExitStatus,
     pub target: Found,
     /// Unfinished files beside the target, those of earlier runs included.
-    pub left: usize,
+    pub left: Vec<String>,
 }
 
 const OLD: &[u8] = b"what was here before";
@@ -166,7 +168,7 @@ impl<'a> Trial<'a> {
     /// Sends it a signal after some time.
     ///
     /// # Panics
-    /// If the target is then neither what it was nor what it was to be, or if something unknown is beside it.
+    /// If something unknown is then beside the target.
     pub fn signalled(&self, signal: &str, has_old: bool, moment: Duration) -> Ended {
         match has_old {
             true => std::fs::write(self.target(), OLD).unwrap(),
@@ -187,22 +189,22 @@ impl<'a> Trial<'a> {
             Err(_) if !has_old => Found::Absent,
             Ok(bytes) if has_old && bytes == OLD => Found::Old,
             Ok(bytes) if bytes == self.new => Found::New,
-            found => panic!("{} after {moment:?}: the target is damaged: {found:?}", self.writer.name),
+            _ => Found::Damaged,
         };
         Ended { status, target, left: self.left() }
     }
 
     /// Unfinished files beside the target. Their names say what they are of.
-    fn left(&self) -> usize {
-        let names = command::files_in(self.folder.path());
-        let others: Vec<_> = names.iter().filter(|name| *name != self.writer.target).collect();
-        let is_part = |name: &&String| name.starts_with(self.writer.target) && name.ends_with(".volary-part");
-        assert!(others.iter().all(is_part), "{}: {names:?}", self.writer.name);
-        others.len()
+    fn left(&self) -> Vec<String> {
+        let mut names = command::files_in(self.folder.path());
+        names.retain(|name| *name != self.writer.target);
+        let is_part = |name: &String| name.starts_with(self.writer.target) && name.ends_with(".volary-part");
+        assert!(names.iter().all(is_part), "{}: {names:?}", self.writer.name);
+        names
     }
 
-    /// Runs it undisturbed. Gives how many unfinished files are then left.
-    pub fn left_after_another_run(&self) -> usize {
+    /// Runs it undisturbed. Gives the unfinished files that are then left.
+    pub fn left_after_another_run(&self) -> Vec<String> {
         assert!(self.command().status().unwrap().success(), "{}", self.writer.name);
         assert!(std::fs::read(self.target()).unwrap() == self.new, "{} wrote something else", self.writer.name);
         self.left()

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::process::{Result, at, cargo, is_there, run, run_cargo};
+use crate::process::{Result, at, cargo, is_there, run};
 
 /// Runs so many mutated files, of all kinds in turn. `rest` is how many, and the number of the first.
 pub fn mutate(rest: &[String]) -> Result {
@@ -22,20 +22,24 @@ pub fn kill(rest: &[String]) -> Result {
     if rest.is_empty() || rest.len() > 2 || rest.iter().any(|number| number.parse::<u64>().is_err()) {
         return Err("kill takes how many times, and the number of the series: `cargo xtask kill 200`".into());
     }
-    run_bench("kill", rest)
+    run(bench("kill").args(rest))
 }
 
 /// Runs sessions for so many seconds.
 pub fn soak(rest: &[String]) -> Result {
     let [seconds] = rest else { return Err(SOAK.into()) };
     seconds.parse::<u32>().map_err(|_| SOAK)?;
-    run_bench("soak", rest)
+    // One arena for all threads. By default glibc has up to eight for each core, and those of threads that come and go fill in parts
+    // only: resident memory creeps for long while no more of it is in use, and would hide a leak.
+    run(bench("soak").args(rest).env("MALLOC_ARENA_MAX", "1"))
 }
 
 const SOAK: &str = "soak takes seconds: `cargo xtask soak 1800`";
 
-fn run_bench(name: &str, rest: &[String]) -> Result {
-    run_cargo(&["bench", "--quiet", "--package", "volary", "--bench", name, "--"], rest)
+fn bench(name: &str) -> Command {
+    let mut command = cargo();
+    command.args(["bench", "--quiet", "--package", "volary", "--bench", name, "--"]);
+    command
 }
 
 /// Runs a fuzz target for some seconds, from the kept inputs and sound files on.
