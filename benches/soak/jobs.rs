@@ -1,8 +1,8 @@
 //! What programs do with the library, and what they do wrong.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLock};
 
 use tempfile::TempDir;
 use volary::chat::ChatOptions;
@@ -44,11 +44,12 @@ impl Worker {
         Self { models, random, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// All jobs, in any order.
-    pub fn round(&mut self) {
+    /// All jobs, in any order. Whoever wants nobody to work waits for one job at most.
+    pub fn round(&mut self, working: &RwLock<()>) {
         let mut jobs = JOBS.to_vec();
         while !jobs.is_empty() {
             let job = jobs.swap_remove(self.random.below(jobs.len()));
+            let _working = working.read().unwrap();
             job(self);
         }
     }

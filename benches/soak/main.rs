@@ -12,7 +12,7 @@ mod jobs;
 mod measure;
 
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,16 +26,17 @@ const WORKERS: usize = 3;
 /// Parts of the time, the first of which is for warming up.
 const WINDOWS: usize = 10;
 /// Seconds, until the allocator has grown to what all workers together need at most.
-const WARM_UP: f64 = 120.0;
+const WARM_UP: f64 = 300.0;
 
 /// Tokens of all generations, and jobs done.
 static TOKENS: AtomicU64 = AtomicU64::new(0);
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
 
-/// What the process had at a moment.
+/// What was measured while no job ran.
 struct Sample {
     at: Instant,
     process: Process,
+    speed: f64,
     tokens: u64,
 }
 
@@ -45,38 +46,33 @@ fn main() -> ExitCode {
         let options = ModelOptions { threads: Some(threads), ..ModelOptions::default() };
         Model::open_with(concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo.gguf"), options).unwrap()
     });
-    let gauge = Gauge::new();
+    let (gauge, working) = (Gauge::new(), RwLock::new(()));
     // What is made once for each process.
-    Worker::new(models.clone(), Random::new(0)).round();
+    Worker::new(models.clone(), Random::new(0)).round(&working);
     let before = Process::settled();
     let (started, is_over) = (Instant::now(), AtomicBool::new(false));
-    let (speeds, mut samples) = (Mutex::new(Vec::new()), Vec::new());
+    let mut samples = Vec::new();
     std::thread::scope(|scope| {
         for index in 0..WORKERS {
-            let (models, is_over, speeds, gauge) = (models.clone(), &is_over, &speeds, &gauge);
+            let (models, is_over, working) = (models.clone(), &is_over, &working);
             scope.spawn(move || {
-                let mut worker = Worker::new(models.clone(), Random::new(index as u64));
+                let mut worker = Worker::new(models, Random::new(index as u64));
                 while !is_over.load(Ordering::Relaxed) {
-                    let speed = gauge.speed(&models[0]);
-                    speeds.lock().unwrap().push((Instant::now(), speed));
-                    worker.round();
+                    worker.round(working);
                     ROUNDS.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
         while started.elapsed().as_secs_f64() < seconds {
-            std::thread::sleep(Duration::from_secs_f64((seconds / 600.0).clamp(0.05, 1.0)));
-            samples.push(Sample {
-                at: Instant::now(),
-                process: Process::now(),
-                tokens: TOKENS.load(Ordering::Relaxed),
-            });
+            std::thread::sleep(Duration::from_secs_f64((seconds / 600.0).clamp(0.05, 2.0)));
+            let _nobody_works = working.write().unwrap();
+            let (tokens, speed) = (TOKENS.load(Ordering::Relaxed), gauge.speed(&models[0]));
+            samples.push(Sample { at: Instant::now(), process: Process::now(), speed, tokens });
         }
         is_over.store(true, Ordering::Relaxed);
     });
     let after = Process::settled();
-    let windows = windows(started, seconds, &samples, &speeds.into_inner().unwrap());
-    report(&windows, &before, &after, started.elapsed())
+    report(&windows(started, seconds, &samples), &before, &after, started.elapsed())
 }
 
 /// A part of the time.
@@ -90,7 +86,7 @@ struct Window {
     speeds: Vec<f64>,
 }
 
-fn windows(started: Instant, seconds: f64, samples: &[Sample], speeds: &[(Instant, f64)]) -> Vec<Window> {
+fn windows(started: Instant, seconds: f64, samples: &[Sample]) -> Vec<Window> {
     let warm_up = WARM_UP.min(seconds / 3.0);
     let window_of = |at: Instant| {
         let steady = (at - started).as_secs_f64() - warm_up;
@@ -103,13 +99,12 @@ fn windows(started: Instant, seconds: f64, samples: &[Sample], speeds: &[(Instan
             let counts = || own.iter().map(|sample| count(&sample.process));
             (counts().min().unwrap(), counts().max().unwrap())
         };
-        let speeds = speeds.iter().filter(|(at, _)| window_of(*at) == index);
         Window {
             memory: median(own.iter().map(|sample| sample.process.memory)),
             handles: range(|process| process.handles),
             threads: range(|process| process.threads),
             tokens_per_second: (last.tokens - first.tokens) as f64 / (last.at - first.at).as_secs_f64(),
-            speeds: speeds.map(|(_, speed)| *speed).collect(),
+            speeds: own.iter().map(|sample| sample.speed).collect(),
         }
     };
     (0..WINDOWS).map(window).collect()

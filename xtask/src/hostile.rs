@@ -29,9 +29,9 @@ pub fn kill(rest: &[String]) -> Result {
 pub fn soak(rest: &[String]) -> Result {
     let [seconds] = rest else { return Err(SOAK.into()) };
     seconds.parse::<u32>().map_err(|_| SOAK)?;
-    // One arena for all threads. By default glibc has up to eight for each core, and those of threads that come and go fill in parts
-    // only: resident memory creeps for long while no more of it is in use, and would hide a leak.
-    run(bench("soak").args(rest).env("MALLOC_ARENA_MAX", "1"))
+    // One arena for all threads, and large blocks apart. By default glibc has up to eight arenas for each core, and what comes and goes
+    // in them leaves holes: resident memory creeps for long while no more of it is in use, and would hide a leak.
+    run(bench("soak").args(rest).env("MALLOC_ARENA_MAX", "1").env("MALLOC_MMAP_THRESHOLD_", "65536"))
 }
 
 const SOAK: &str = "soak takes seconds: `cargo xtask soak 1800`";
