@@ -127,6 +127,7 @@ fn describe(source: &io::Error) -> String {
             "permission denied; check the access rights of the file and its folder".into()
         }
         io::ErrorKind::IsADirectory => "is a directory; name a file inside it".into(),
+        io::ErrorKind::OutOfMemory => "not enough memory; free some, or take a smaller model or format".into(),
         io::ErrorKind::StorageFull => "no space left on the device; free some and try again".into(),
         _ => source.to_string(),
     }

@@ -64,6 +64,7 @@ pub fn merge_lora(
                 OutputKind::Pth => writing.write_pth(&mut file, target)?,
                 _ => writing.write_safetensors(&mut file, target)?,
             }
+            checkpoint.check_unchanged()?;
             file.commit()
         })?,
         OutputKind::Converted => {

@@ -53,7 +53,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// A file that is being written beside the one whose place it takes at [`commit`](Self::commit). Until then the name
-/// holds what it held before; dropped without a commit, it leaves nothing behind.
+/// holds what it held before; dropped without a commit, it leaves nothing behind. If the process is killed, it leaves
+/// `NAME.XXXXXX.volary-part`, which the next one that begins the same file removes.
 ///
 /// Buffered: what is written in small pieces reaches the disk in large ones.
 pub(crate) struct Replacement {
@@ -79,13 +80,15 @@ impl Replacement {
             }
             // The file that a link points to is the one to replace.
             Ok(_) => target = std::fs::canonicalize(path).map_err(fail)?,
-            Err(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // A loop of links, a file in place of the folder, a folder that may not be searched.
+            Err(error) => return Err(fail(error)),
         }
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
             return Err(Error::no_folder(path));
         }
-        let temporary = BufWriter::with_capacity(BUFFER, new_beside(folder).map_err(fail)?);
+        let temporary = BufWriter::with_capacity(BUFFER, new_beside(folder, &target).map_err(fail)?);
         Ok(Self { path: target, temporary })
     }
 
@@ -126,13 +129,45 @@ impl Seek for Replacement {
     }
 }
 
-/// A temporary file with the access rights that a new file of this process gets.
-fn new_beside(folder: &Path) -> io::Result<NamedTempFile> {
+/// What the names of unfinished files end in.
+const UNFINISHED: &str = ".volary-part";
+
+/// A temporary file for what will be `target`, with the access rights that a new file of this process gets. It is locked
+/// for as long as it is open: so others can tell it from one whose writer was killed.
+fn new_beside(folder: &Path, target: &Path) -> io::Result<NamedTempFile> {
+    /// The whole name may have 255 bytes, and a character takes up to four.
+    const MOST_CHARS: usize = 50;
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let prefix: String = name.chars().take(MOST_CHARS).chain(['.']).collect();
+    remove_left_behind(folder, &prefix);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".volary-");
+    builder.prefix(&prefix).suffix(UNFINISHED).rand_bytes(RANDOM_CHARS);
     #[cfg(unix)]
     builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-    builder.tempfile_in(folder)
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        // Where there are no locks, nobody removes anything. Else somebody may have, before it was locked.
+        if file.as_file().lock().is_err() || file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Characters that make a temporary file's name its own.
+const RANDOM_CHARS: usize = 6;
+
+/// Removes unfinished files of these names whose writers were killed: nobody holds their locks.
+fn remove_left_behind(folder: &Path, prefix: &str) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(UNFINISHED));
+        let is_unfinished = random.is_some_and(|random| random.len() == RANDOM_CHARS);
+        // Whatever fails here: the file is in nobody's way.
+        if is_unfinished && open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +208,37 @@ mod tests {
         assert!(!path.exists());
         file.commit().unwrap();
         assert_eq!(read(&path, 4).unwrap(), b"word");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_by_the_next_one_and_what_a_running_one_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let names = || {
+            let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        for name in ["a.abcdef.volary-part", "a.b.abcdef.volary-part", "a.part", "b.abcdef.volary-part"] {
+            std::fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        let running = Replacement::create(&path).unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(names().len(), 5, "{:?}", names());
+        assert!(!names().contains(&"a.abcdef.volary-part".to_string()));
+        running.commit().unwrap();
+        assert_eq!(names(), ["a", "a.b.abcdef.volary-part", "a.part", "b.abcdef.volary-part"]);
+    }
+
+    #[test]
+    fn a_name_as_long_as_names_may_be_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a".repeat(255), "語".repeat(85)] {
+            let path = folder.path().join(name);
+            write(&path, b"new").unwrap();
+            assert_eq!(read(&path, 3).unwrap(), b"new");
+        }
     }
 
     #[cfg(unix)]

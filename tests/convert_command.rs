@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod command;
+#[cfg(unix)]
+mod large;
 mod reference;
 
 use command::{failed, files_in, json, text, volary};
@@ -73,51 +75,9 @@ fn wrong_usage_exits_with_2_and_what_cannot_be_converted_with_1() {
 fn a_full_disk_gets_one_clear_line_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("model.gguf");
-    let line = failed(command::with_small_files(&["convert", "v7.pth", target.to_str().unwrap()]));
+    let line = failed(command::with_small_files(100, &["convert", "v7.pth", target.to_str().unwrap()], ""));
     assert!(line.contains("model.gguf") && line.contains("too large"), "{line}");
     assert_eq!(files_in(folder.path()).len(), 0);
-}
-
-/// An RWKV-4 of zeros, as holes, that takes many seconds to convert and hardly any space.
-#[cfg(unix)]
-fn write_large_model(path: &std::path::Path) {
-    use std::io::{Seek, SeekFrom, Write};
-    const WIDTH: u32 = 2048;
-    const LAYERS: u32 = 48;
-    let mut file = std::fs::File::create(path).unwrap();
-    let mut put = |bytes: &[u8], hole: u64| {
-        file.write_all(bytes).unwrap();
-        let end = file.seek(SeekFrom::Current(hole as i64)).unwrap();
-        file.set_len(end).unwrap();
-    };
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    put(&words(&[0x6767_6d66, 101, 256, WIDTH, LAYERS, 0]), 0);
-    let mut tensor = |name: &str, shape: &[u32]| {
-        let dims: Vec<u32> = shape.iter().rev().copied().collect();
-        let header = [words(&[dims.len() as u32, name.len() as u32, 0]), words(&dims), name.into()].concat();
-        put(&header, shape.iter().map(|&len| u64::from(len)).product::<u64>() * 4);
-    };
-    tensor("emb.weight", &[256, WIDTH]);
-    tensor("head.weight", &[256, WIDTH]);
-    for part in ["weight", "bias"] {
-        tensor(&format!("ln_out.{part}"), &[WIDTH]);
-        tensor(&format!("blocks.0.ln0.{part}"), &[WIDTH]);
-    }
-    for layer in 0..LAYERS {
-        for norm in ["ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"] {
-            tensor(&format!("blocks.{layer}.{norm}"), &[WIDTH]);
-        }
-        for vector in ["att.time_decay", "att.time_first", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"] {
-            tensor(&format!("blocks.{layer}.{vector}"), &[WIDTH]);
-        }
-        for vector in ["ffn.time_mix_k", "ffn.time_mix_r"] {
-            tensor(&format!("blocks.{layer}.{vector}"), &[WIDTH]);
-        }
-        for matrix in ["att.receptance", "att.key", "att.value", "att.output", "ffn.receptance", "ffn.key", "ffn.value"]
-        {
-            tensor(&format!("blocks.{layer}.{matrix}.weight"), &[WIDTH, WIDTH]);
-        }
-    }
 }
 
 #[cfg(unix)]
@@ -125,7 +85,7 @@ fn write_large_model(path: &std::path::Path) {
 fn ctrl_c_and_being_terminated_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let [source, target] = ["large.bin", "model.gguf"].map(|name| folder.path().join(name));
-    write_large_model(&source);
+    large::model(&source, 2048, 48);
     let [source, target] = [source, target].map(|path| path.to_str().unwrap().to_string());
     for signal in ["INT", "TERM"] {
         let args = ["convert", &source, &target, "--type", "Q2_K", "--threads", "1"];

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod command;
+#[cfg(unix)]
+mod large;
 mod reference;
-
-use std::path::Path;
 
 use command::{failed, files_in, json, text, volary};
 
@@ -80,46 +80,17 @@ fn what_cannot_be_merged_gets_one_clear_line() {
 fn a_full_disk_gets_one_clear_line_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let dst = folder.path().join("merged.pth");
-    let line = failed(command::with_small_files(&[
-        "merge-lora",
-        "v7.pth",
-        "lora/v7-lora.pth",
-        dst.to_str().unwrap(),
-        "-a",
-        "32",
-    ]));
+    let args = ["merge-lora", "v7.pth", "lora/v7-lora.pth", dst.to_str().unwrap(), "-a", "32"];
+    let line = failed(command::with_small_files(100, &args, ""));
     assert!(line.contains("merged.pth") && line.contains("too large"), "{line}");
     assert_eq!(files_in(folder.path()).len(), 0);
-}
-
-/// A base and a LoRA that take many seconds to merge, and hardly any space: all zeros, as holes.
-#[cfg(unix)]
-fn write_large_merge(folder: &Path) {
-    const LAYERS: usize = 400;
-    const WIDTH: usize = 512;
-    let write = |name: &str, parts: &[&str]| {
-        let size = WIDTH * WIDTH * 2;
-        let names =
-            (0..LAYERS).flat_map(|layer| parts.iter().map(move |part| format!("blocks.{layer}.att.key.{part}")));
-        let entries = names.enumerate().map(|(index, name)| {
-            let offsets = [index * size, (index + 1) * size];
-            (name, serde_json::json!({ "dtype": "BF16", "shape": [WIDTH, WIDTH], "data_offsets": offsets }))
-        });
-        let header = serde_json::Value::Object(entries.collect()).to_string();
-        let path = folder.join(name);
-        std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
-        let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_len((8 + header.len() + LAYERS * parts.len() * size) as u64).unwrap();
-    };
-    write("base.safetensors", &["weight"]);
-    write("lora.safetensors", &["lora_A", "lora_B"]);
 }
 
 #[cfg(unix)]
 #[test]
 fn ctrl_c_and_being_terminated_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    write_large_merge(folder.path());
+    large::merge(folder.path(), 512, 400);
     let [base, lora, dst] = ["base.safetensors", "lora.safetensors", "merged.pth"].map(|name| folder.path().join(name));
     let args = [base, lora, dst].map(|path| path.to_str().unwrap().to_string());
     let args = [&["merge-lora", "-a", "1", "-t", "1"][..], &args.each_ref().map(String::as_str)].concat();

@@ -1,7 +1,9 @@
 //! A whole file in memory: read through the operating system's page cache, or a part of the program.
 #![allow(unsafe_code, reason = "memory-mapping a file is unsafe by nature; this is the one place that does")]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use memmap2::Mmap;
 
@@ -17,8 +19,8 @@ pub(crate) struct Mapped {
 
 #[derive(Debug)]
 enum Bytes {
-    /// Mapped read-only.
-    File(Mmap),
+    /// Mapped read-only. `changed` is the time of its last change when it was opened, where the system tells.
+    File { map: Mmap, file: File, changed: Option<SystemTime> },
     #[cfg(feature = "demo")]
     Embedded(&'static [u8]),
 }
@@ -26,10 +28,14 @@ enum Bytes {
 impl Mapped {
     pub fn open(path: &Path) -> Result<Self> {
         let file = whole_file::open(path)?;
+        let fail = |source| Error::io(path, source);
+        // Before anything of it is read.
+        let changed = file.metadata().map_err(fail)?.modified().ok();
         // SAFETY: the mapping is private to this process and never written. Another process that shortens the file
-        // meanwhile can make a read fault (SIGBUS); no safe way of mapping excludes that.
-        let map = unsafe { Mmap::map(&file) }.map_err(|source| Error::io(path, source))?;
-        Ok(Self { path: path.to_path_buf(), bytes: Bytes::File(map) })
+        // meanwhile can make a read fault (SIGBUS); no safe way of mapping excludes that, and `check_unchanged` leaves
+        // little time for it.
+        let map = unsafe { Mmap::map(&file) }.map_err(fail)?;
+        Ok(Self { path: path.to_path_buf(), bytes: Bytes::File { map, file, changed } })
     }
 
     /// Bytes of the program itself, under the name of the file that they were.
@@ -44,9 +50,28 @@ impl Mapped {
 
     pub fn bytes(&self) -> &[u8] {
         match &self.bytes {
-            Bytes::File(map) => map,
+            Bytes::File { map, .. } => map,
             #[cfg(feature = "demo")]
             Bytes::Embedded(bytes) => bytes,
+        }
+    }
+
+    /// That nobody has written to the file since it was opened: what was read of it is then the content of one file. That it
+    /// lost its name, or another file took it, changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if its length or the time of its last change is another.
+    pub fn check_unchanged(&self) -> Result<()> {
+        match &self.bytes {
+            Bytes::File { map, file, changed } => {
+                let now = file.metadata().map_err(|source| Error::io(&self.path, source))?;
+                if now.len() == map.len() as u64 && now.modified().ok() == *changed {
+                    return Ok(());
+                }
+                Err(Error::format(&self.path, "was written to while it was read; try again when it is complete"))
+            }
+            #[cfg(feature = "demo")]
+            Bytes::Embedded(_) => Ok(()),
         }
     }
 
@@ -54,7 +79,7 @@ impl Mapped {
     pub fn release(&self, offset: usize, size: usize) {
         match &self.bytes {
             #[cfg(unix)]
-            Bytes::File(map) => {
+            Bytes::File { map, .. } => {
                 // SAFETY: the mapping is shared and read-only, so a dropped page comes back from the file unchanged.
                 // A failure is harmless: the pages merely stay.
                 let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, size) };

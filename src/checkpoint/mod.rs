@@ -282,14 +282,25 @@ impl Checkpoint {
     /// What was merged into it is computed here, on the threads of the rayon pool that this is called in.
     ///
     /// # Errors
-    /// [`Error::Format`] if there is none of that name, or if a LoRA makes its numbers too large for their format.
+    /// [`Error::Format`] if there is none of that name, if a LoRA makes its numbers too large for their format, or if a file
+    /// was written to since it was opened.
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
+        self.check_unchanged()?;
         let stored = self.tensors.get(name).ok_or_else(|| self.lacks(name))?;
         let tensor = stored.read(self.files[stored.file].bytes());
         match self.additions.get(name) {
             None => Ok(tensor),
             Some(additions) => lora::add(self, tensor, additions),
         }
+    }
+
+    /// That nobody has written to the files since they were opened. Asked before a tensor is read, since reading what was
+    /// cut off would end the process, and when all have been read.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if somebody has.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.files.iter().try_for_each(Mapped::check_unchanged)
     }
 
     /// The error that a missing tensor is.
@@ -304,6 +315,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Format`] if a part does not have its checksum.
     pub(crate) fn verify(&self, pool: &Pool) -> Result<()> {
+        self.check_unchanged()?;
         for (index, file) in self.files.iter().enumerate() {
             let own = self.checksums.iter().filter(|checksum| checksum.file == index);
             if own.map(|checksum| checksum.range.len()).sum::<usize>() > file.bytes().len() {

@@ -127,9 +127,10 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
+    /// Tells the progress, and looks whether the next piece is still there.
     fn report(&self) -> Result<()> {
         match (self.progress)(self.done as f64 / self.total as f64) {
-            true => Ok(()),
+            true => self.checkpoint.check_unchanged(),
             false => Err(Error::Cancelled),
         }
     }

@@ -88,7 +88,10 @@ impl Session {
             "/undo" => self.chat.undo()?,
             "/reset" => self.chat.reset()?,
             "/system" => self.chat.set_system(Some(rest).filter(|text| !text.is_empty()))?,
-            "/save" => self.chat.save(file(command, rest)?)?,
+            "/save" => {
+                let path = file(command, rest)?;
+                terminal::uninterrupted(|| self.chat.save(path))?;
+            }
             "/load" => self.chat = Chat::load(self.chat.model(), file(command, rest)?)?,
             "/set" => self.set(rest)?,
             _ if command.starts_with('/') => {

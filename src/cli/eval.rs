@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::options::ModelArguments;
-use super::{Outcome, json};
+use super::{Outcome, json, terminal};
 use crate::error::Result;
 use crate::model::{DEFAULT_CHUNK, Logits, Sequence};
 use crate::whole_file;
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let mut batch = [Sequence { state: &mut state, tokens: &tokens, logits: Logits::All }];
     let logits = model.forward_in_chunks(&mut batch, chunk)?.concat();
     if let Some(path) = &output {
-        write_npy(path, &logits, n_vocab)?;
+        terminal::uninterrupted(|| write_npy(path, &logits, n_vocab))?;
     }
     let positions: Vec<_> =
         tokens.iter().zip(logits.chunks_exact(n_vocab)).map(|(&t, row)| (t, likeliest(row))).collect();

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Failure;
+use crate::error::Result;
 use crate::generate::CancelHandle;
 use crate::model::Progress;
 
@@ -33,6 +35,15 @@ pub(super) fn interrupts_cancel(handle: CancelHandle) {
 
 pub(super) fn interrupts_end_the_process() {
     *running() = None;
+}
+
+/// Does work that takes no time and must not end in the middle, such as writing a small file: Ctrl-C counts when it is done.
+pub(super) fn uninterrupted<T>(work: impl FnOnce() -> Result<T>) -> Result<T, Failure> {
+    let handle = CancelHandle::default();
+    interrupts_cancel(handle.clone());
+    let done = work();
+    interrupts_end_the_process();
+    if handle.is_cancelled() { Err(Failure::Interrupted) } else { Ok(done?) }
 }
 
 fn running() -> std::sync::MutexGuard<'static, Option<CancelHandle>> {

@@ -129,6 +129,7 @@ pub(crate) fn write(checkpoint: &Checkpoint, path: &Path, options: &ConvertOptio
         *count += 1;
         *bytes += output.written - start;
     }
+    checkpoint.check_unchanged()?;
     report.file_size = output.written;
     output.file.commit()?;
     Ok(report)
@@ -206,7 +207,8 @@ impl Work<'_> {
                 let share = (done as f64 + written as f64 * per_byte) / total.max(1) as f64;
                 match progress {
                     Some(progress) if !progress(share.min(1.0)) => Err(Error::Cancelled),
-                    _ => Ok(()),
+                    // A tensor of several pieces is read on.
+                    _ => self.checkpoint.check_unchanged(),
                 }
             })
             .map_err(|error| error.in_file(self.checkpoint.path()))?;

@@ -130,11 +130,14 @@ impl Model {
         match &options.initial_state {
             Some(file) => {
                 whole_file::check_named("initial_state", file)?;
-                initial_state.load_tuned(&Checkpoint::open(file)?)?;
+                let tuned = Checkpoint::open(file)?;
+                initial_state.load_tuned(&tuned)?;
+                tuned.check_unchanged()?;
             }
             None if checkpoint.contains("blocks.0.att.time_state") => initial_state.load_tuned(&checkpoint)?,
             None => {}
         }
+        checkpoint.check_unchanged()?;
         let info = ModelInfo::new(&checkpoint, config, tokenizer.as_ref());
         Ok(Self(Arc::new(Shared {
             info,

@@ -148,6 +148,7 @@ impl<'a> Loader<'a> {
         }
         let tensor = self.tensor(name)?;
         let size = tensor.data.len();
+        self.check_memory(size)?;
         let table = Table::new(&self.recoded(tensor)?, self.pool)?;
         self.resident += table.size();
         self.loaded(name, size)?;
@@ -189,10 +190,23 @@ impl<'a> Loader<'a> {
     }
 
     fn take(&mut self, tensor: Tensor<'_>) -> Result<Matrix> {
+        self.check_memory(tensor.data.len())?;
         let matrix = Matrix::new(&self.recoded(tensor)?, self.pool)?;
         self.resident += matrix.size();
         self.multiplications += matrix.rows() * matrix.cols();
         Ok(matrix)
+    }
+
+    /// That there is memory for a tensor of this size: where there is none, what allocates zeros ends the process. Trying costs
+    /// nothing, since nobody touches the memory.
+    fn check_memory(&self, size: usize) -> Result<()> {
+        /// Freed blocks of up to 32 MiB teach glibc to put later ones of their size on the heap, which is given back late.
+        const LEAST: usize = 33 << 20;
+        let mut tried: Vec<u8> = Vec::new();
+        let outcome = tried.try_reserve_exact(size.max(LEAST));
+        // An allocation that nobody looks at need not happen.
+        std::hint::black_box(&mut tried);
+        outcome.map_err(|_| Error::io(self.checkpoint.path(), std::io::ErrorKind::OutOfMemory.into()))
     }
 
     /// A tensor in the format that the plan wants, if there is one.

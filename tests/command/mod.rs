@@ -34,10 +34,7 @@ pub fn start_with(args: &[&str], variable: &str, value: &str) -> Child {
 }
 
 pub fn volary_with_input(args: &[&str], input: &str) -> Output {
-    let mut child = start(args);
-    // A command that fails before it reads may have closed the pipe.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    finished(&mut command(args), input)
 }
 
 pub fn volary(args: &[&str]) -> Output {
@@ -96,22 +93,35 @@ pub fn files_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Runs the command where no file can grow beyond 100 KiB, which stands for a full disk. The signal that goes with that
+/// Runs the command where no file can grow beyond so many KiB, which stands for a full disk. The signal that goes with that
 /// limit is not sent by full disks.
 #[cfg(unix)]
-pub fn with_small_files(args: &[&str]) -> Output {
-    let script = r#"trap "" XFSZ; ulimit -f 100; exec "$0" "$@""#;
+pub fn with_small_files(kib: u32, args: &[&str], input: &str) -> Output {
+    limited(&format!(r#"trap "" XFSZ; ulimit -f {kib}"#), args, input)
+}
+
+/// Runs the command under what bash is told first.
+#[cfg(unix)]
+pub fn limited(limit: &str, args: &[&str], input: &str) -> Output {
     let volary = command(args);
     let mut bash = Command::new("bash");
-    bash.args(["-c", script]).arg(volary.get_program()).args(volary.get_args()).current_dir(golden(""));
-    bash.output().unwrap()
+    bash.args(["-c", &format!(r#"{limit}; exec "$0" "$@""#)]).arg(volary.get_program()).args(volary.get_args());
+    bash.current_dir(golden("")).env("VOLARY_THREADS", "2");
+    finished(&mut bash, input)
+}
+
+fn finished(command: &mut Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that fails before it reads may have closed the pipe.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
 }
 
 /// Runs a command that writes into a folder, and sends it a signal once it does. It must end with 130, silently.
 #[cfg(unix)]
 pub fn interrupted_while_writing(args: &[&str], signal: &str, folder: &Path) {
     let mut child = start(args);
-    while !files_in(folder).iter().any(|name| name.starts_with(".volary-")) {
+    while !files_in(folder).iter().any(|name| name.ends_with(".volary-part")) {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

@@ -11,6 +11,7 @@ mod seed;
 mod sizes;
 
 pub use entry::{ENTRIES, Entry, Outcome};
+pub use fields::{Fields, fields};
 pub use mutate::mutant;
 pub use random::Random;
 pub use seed::seeds;

@@ -1,4 +1,4 @@
-//! Hostile input in bulk: mutated files, and libFuzzer.
+//! Hardness, measured: mutated files, libFuzzer, killed writers, hours of sessions.
 
 use std::process::Command;
 
@@ -15,6 +15,31 @@ pub fn mutate(rest: &[String]) -> Result {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["bench", "--quiet", "--package", "volary", "--bench", "mutate", "--"];
     run(Command::new("sh").args(["-c", MEMORY, "sh"]).arg(cargo).args(arguments).args(rest))
+}
+
+/// Kills what writes files so many times. `rest` is how many, and the number that the moments come from.
+pub fn kill(rest: &[String]) -> Result {
+    if rest.is_empty() || rest.len() > 2 || rest.iter().any(|number| number.parse::<u64>().is_err()) {
+        return Err("kill takes how many times, and the number of the series: `cargo xtask kill 200`".into());
+    }
+    run(bench("kill").args(rest))
+}
+
+/// Runs sessions for so many seconds.
+pub fn soak(rest: &[String]) -> Result {
+    let [seconds] = rest else { return Err(SOAK.into()) };
+    seconds.parse::<u32>().map_err(|_| SOAK)?;
+    // One arena for all threads, and large blocks apart. By default glibc has up to eight arenas for each core, and what comes and goes
+    // in them leaves holes: resident memory creeps for long while no more of it is in use, and would hide a leak.
+    run(bench("soak").args(rest).env("MALLOC_ARENA_MAX", "1").env("MALLOC_MMAP_THRESHOLD_", "65536"))
+}
+
+const SOAK: &str = "soak takes seconds: `cargo xtask soak 1800`";
+
+fn bench(name: &str) -> Command {
+    let mut command = cargo();
+    command.args(["bench", "--quiet", "--package", "volary", "--bench", name, "--"]);
+    command
 }
 
 /// Runs a fuzz target for some seconds, from the kept inputs and sound files on.

@@ -26,6 +26,8 @@ cargo xtask TASK
   conformance   show what came of the scenarios in tests/conformance, by language
   mutate N      run N files that are almost sound, of every kind, and say what became of them
   fuzz NAME S   run a fuzz target for S seconds
+  kill N        kill everything that writes a file, N times in all, and say what was found
+  soak S        run sessions of every kind for S seconds, and say what became of memory, handles and throughput
   help          show this
 
 Each of the first five also exists for one language, which must then be there: test-rust, build-python, lint-kotlin,
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         (None, []) if ["build", "test", "lint", "docs", "package"].contains(&task) => all(task),
         (None, rest) if task == "mutate" => hostile::mutate(rest),
         (None, rest) if task == "fuzz" => hostile::fuzz(rest),
+        (None, rest) if task == "kill" => hostile::kill(rest),
+        (None, rest) if task == "soak" => hostile::soak(rest),
         (None, []) if task == "conformance" => conformance::report(&LANGUAGES.map(|language| language.name)),
         (None, _) if ["help", "--help"].contains(&task) => {
             print!("{HELP}");

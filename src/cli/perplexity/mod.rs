@@ -102,7 +102,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         false => table::print(&comparison, &name, skip)?,
     }
     // Last: the numbers are out, should the disk be full.
-    plot.map_or(Ok(()), |plot| Ok(plot.write(&comparison, &name)?))
+    plot.map_or(Ok(()), |plot| terminal::uninterrupted(|| plot.write(&comparison, &name)))
 }
 
 fn read_text(path: &Path) -> Result<String> {
