@@ -11,6 +11,7 @@ mod reference;
 mod jobs;
 mod measure;
 
+use std::alloc::System;
 use std::process::ExitCode;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,11 @@ use std::time::{Duration, Instant};
 use jobs::{JOBS, Worker};
 use measure::{Gauge, Process};
 use random::Random;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use volary::{Model, ModelOptions};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Threads that run sessions.
 const WORKERS: usize = 3;
@@ -78,6 +83,7 @@ fn main() -> ExitCode {
 /// A part of the time.
 struct Window {
     memory: f64,
+    in_use: f64,
     handles: (usize, usize),
     threads: (usize, usize),
     /// Of all workers, by the clock.
@@ -101,6 +107,7 @@ fn windows(started: Instant, seconds: f64, samples: &[Sample]) -> Vec<Window> {
         };
         Window {
             memory: median(own.iter().map(|sample| sample.process.memory)),
+            in_use: median(own.iter().map(|sample| sample.process.in_use)),
             handles: range(|process| process.handles),
             threads: range(|process| process.threads),
             tokens_per_second: (last.tokens - first.tokens) as f64 / (last.at - first.at).as_secs_f64(),
@@ -118,13 +125,14 @@ fn report(windows: &[Window], before: &Process, after: &Process, time: Duration)
         time.as_secs_f64(),
         TOKENS.load(Ordering::Relaxed)
     );
-    println!("window  memory (MB)  handles  threads  tokens/s  tokens for a loop");
+    println!("window  memory (MB)  in use (MB)  handles  threads  tokens/s  tokens for a loop");
     for (index, window) in windows.iter().enumerate() {
         let range = |(least, most)| format!("{least}-{most}");
         println!(
-            "{:>6}  {:11.1}  {:>7}  {:>7}  {:8.0}  {:17.3}",
+            "{:>6}  {:11.1}  {:11.2}  {:>7}  {:>7}  {:8.0}  {:17.3}",
             index + 1,
             window.memory,
+            window.in_use,
             range(window.handles),
             range(window.threads),
             window.tokens_per_second,
@@ -134,15 +142,20 @@ fn report(windows: &[Window], before: &Process, after: &Process, time: Duration)
     let steady = &windows[1..];
     let third = steady.len() / 3;
     let speed = |windows: &[Window]| median(windows.iter().flat_map(|window| window.speeds.iter().copied()));
-    let memory = change(steady[0].memory, steady[steady.len() - 1].memory);
+    let [first, last] = [&steady[0], &steady[steady.len() - 1]];
+    let [memory, in_use] = [change(first.memory, last.memory), change(first.in_use, last.in_use)];
     let speed = change(speed(&steady[..third]), speed(&steady[steady.len() - third..]));
     println!("\nmemory      {memory:+.2} % from window 2 to window {WINDOWS} (at most +2)");
+    println!("in use      {in_use:+.2} % of it that the allocator has handed out (at most +2)");
     println!("throughput  {speed:+.2} % from the first third to the last, against the loop (at least -3)");
     println!("handles     {} before, {} after (no more)", before.handles, after.handles);
     println!("threads     {} before, {} after (no more)", before.threads, after.threads);
     // Less memory and more speed are no faults.
-    let is_steady =
-        memory <= 2.0 && speed >= -3.0 && after.handles <= before.handles && after.threads <= before.threads;
+    let is_steady = memory <= 2.0
+        && in_use <= 2.0
+        && speed >= -3.0
+        && after.handles <= before.handles
+        && after.threads <= before.threads;
     if is_steady { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

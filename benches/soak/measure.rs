@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 
 use volary::Model;
 
+use crate::HEAP;
+
 pub struct Process {
     /// Megabytes that are resident.
     pub memory: f64,
+    /// Megabytes that the allocator has handed out and not got back.
+    pub in_use: f64,
     pub handles: usize,
     pub threads: usize,
 }
@@ -20,7 +24,9 @@ impl Process {
             line.split_whitespace().next().unwrap().parse::<usize>().unwrap()
         };
         let handles = std::fs::read_dir("/proc/self/fd").unwrap().count();
-        Self { memory: field("VmRSS:") as f64 / 1024.0, handles, threads: field("Threads:") }
+        let heap = HEAP.stats();
+        let in_use = (heap.bytes_allocated - heap.bytes_deallocated) as f64 / f64::from(1 << 20);
+        Self { memory: field("VmRSS:") as f64 / 1024.0, in_use, handles, threads: field("Threads:") }
     }
 
     /// Once the threads of models that are gone are gone, too: nobody waits for those.
