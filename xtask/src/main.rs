@@ -9,6 +9,7 @@ mod process;
 mod python;
 mod rust;
 mod swift;
+mod unsafe_code;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ cargo xtask TASK
   fuzz NAME S   run a fuzz target for S seconds
   kill N        kill everything that writes a file, N times in all, and say what was found
   soak S        run sessions of every kind for S seconds, and say what became of memory, handles and throughput
+  unsafe        list the unsafe code of the library, with its reasons
   help          show this
 
 Each of the first five also exists for one language, which must then be there: test-rust, build-python, lint-kotlin,
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         (None, rest) if task == "fuzz" => hostile::fuzz(rest),
         (None, rest) if task == "kill" => hostile::kill(rest),
         (None, rest) if task == "soak" => hostile::soak(rest),
+        (None, []) if task == "unsafe" => unsafe_code::list(),
         (None, []) if task == "conformance" => conformance::report(&LANGUAGES.map(|language| language.name)),
         (None, _) if ["help", "--help"].contains(&task) => {
             print!("{HELP}");

@@ -1,7 +1,7 @@
 //! The engine and the command.
 
-use crate::Language;
 use crate::process::{NONE, Result, cargo, run, run_cargo};
+use crate::{Language, unsafe_code};
 
 pub const LANGUAGE: Language =
     Language { name: "rust", missing: || None, generate: || Ok(()), build, test, lint, docs, package };
@@ -20,7 +20,8 @@ fn lint() -> Result {
     run_cargo(&["clippy", "--workspace", "--all-targets", "--features", "ffi"], DENY_WARNINGS)?;
     // What programs that embed the library build, and what other languages' packages do.
     run_cargo(&["clippy", "--package", "volary", "--all-targets", "--no-default-features"], DENY_WARNINGS)?;
-    run_cargo(&["clippy", "--package", "volary", "--no-default-features", "--features", "ffi"], DENY_WARNINGS)
+    run_cargo(&["clippy", "--package", "volary", "--no-default-features", "--features", "ffi"], DENY_WARNINGS)?;
+    unsafe_code::count()
 }
 
 fn docs() -> Result {
