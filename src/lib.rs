@@ -19,6 +19,8 @@
 //! [`TokenStream`], [`Model::chat`] a [`Chat`]; [`Model::forward`] is the layer below, from token ids to logits, for
 //! any mixture of sessions at once.
 #![deny(unsafe_code)]
+// What comes in is an error if it is wrong, and never the end of the process.
+#![warn(clippy::panic, clippy::todo, clippy::unimplemented, clippy::unreachable)]
 
 pub mod chat;
 pub mod checkpoint;

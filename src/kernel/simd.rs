@@ -133,6 +133,7 @@ pub(super) trait Simd: Copy {
 
 /// The `N` bytes at `at`.
 #[inline(always)]
+#[expect(clippy::panic, reason = "as for an index: offsets are the layout's, and not of any file")]
 pub(super) fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
     match bytes[at..].first_chunk() {
         Some(part) => part,
