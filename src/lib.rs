@@ -20,7 +20,7 @@
 //! any mixture of sessions at once.
 #![deny(unsafe_code)]
 // What comes in is an error if it is wrong, and never the end of the process.
-#![warn(clippy::panic, clippy::todo, clippy::unimplemented, clippy::unreachable)]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::todo, clippy::unimplemented, clippy::unreachable))]
 
 pub mod chat;
 pub mod checkpoint;
