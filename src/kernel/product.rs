@@ -32,6 +32,28 @@ pub(crate) struct Scratch {
 #[repr(align(64))]
 pub(crate) struct Line(pub [u8; 64]);
 
+/// Evaluates an expression with the layout of a quantized format as `$layout`.
+macro_rules! with_layout {
+    ($format:expr, $layout:ident => $body:expr) => {
+        with_layout!(@ $format, $layout => $body;
+            Q4_0 => Q4_0<false>, Q4_0_V100 => Q4_0<true>, Q4_1 => Q4_1<false>, Q4_1_V100 => Q4_1<true>, Q4_2 => Q4_2,
+            Q4_3 => Q4_3, Q5_0 | Q5_0_V100 => Q5_0, Q5_1 | Q5_1_V100 => Q5_1, Q8_0 => Q8_0<false>,
+            Q8_0_V100 => Q8_0<true>, IQ4_NL => Iq4Nl, Q2_K => Q2K, Q3_K => Q3K, Q4_K => Q4K, Q5_K => Q5K; Q6K)
+    };
+    (@ $format:expr, $layout:ident => $body:expr; $($($name:ident)|+ => $type:ident $(<$wide:literal>)?),*; $last:ident) => {
+        match $format {
+            $($(Format::$name)|+ => {
+                type $layout = layouts::$type$(<$wide>)?;
+                $body
+            })*
+            _ => {
+                type $layout = layouts::$last;
+                $body
+            }
+        }
+    };
+}
+
 /// Several panels, each of `size` bytes, times rows of activations: with `p` panels, `out[p * t + i]` is the part of panel
 /// `i` in the output of row `t`.
 #[inline(always)]
@@ -60,28 +82,12 @@ pub(super) fn multiply<S: Simd>(
                 }
             }
         }
-        Input::Blocks { data, per_row } => match format {
-            Format::Q4_0 => blocks::<S, layouts::Q4_0<false>>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_0_V100 => blocks::<S, layouts::Q4_0<true>>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_1 => blocks::<S, layouts::Q4_1<false>>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_1_V100 => blocks::<S, layouts::Q4_1<true>>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_2 => blocks::<S, layouts::Q4_2>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_3 => blocks::<S, layouts::Q4_3>(simd, panels, data, per_row, out, scratch),
-            Format::Q5_0 | Format::Q5_0_V100 => {
-                blocks::<S, layouts::Q5_0>(simd, panels, data, per_row, out, scratch);
+        Input::Blocks { data, per_row } if data.len() == per_row => with_layout!(format, L => {
+            for (panel, out) in panels.iter().zip(out) {
+                one_row::<S, L>(simd, panel, data, out);
             }
-            Format::Q5_1 | Format::Q5_1_V100 => {
-                blocks::<S, layouts::Q5_1>(simd, panels, data, per_row, out, scratch);
-            }
-            Format::Q8_0 => blocks::<S, layouts::Q8_0<false>>(simd, panels, data, per_row, out, scratch),
-            Format::Q8_0_V100 => blocks::<S, layouts::Q8_0<true>>(simd, panels, data, per_row, out, scratch),
-            Format::IQ4_NL => blocks::<S, layouts::Iq4Nl>(simd, panels, data, per_row, out, scratch),
-            Format::Q2_K => blocks::<S, layouts::Q2K>(simd, panels, data, per_row, out, scratch),
-            Format::Q3_K => blocks::<S, layouts::Q3K>(simd, panels, data, per_row, out, scratch),
-            Format::Q4_K => blocks::<S, layouts::Q4K>(simd, panels, data, per_row, out, scratch),
-            Format::Q5_K => blocks::<S, layouts::Q5K>(simd, panels, data, per_row, out, scratch),
-            _ => blocks::<S, layouts::Q6K>(simd, panels, data, per_row, out, scratch),
-        },
+        }),
+        Input::Blocks { data, per_row } => blocks(simd, format, panels, data, per_row, out, scratch),
     }
 }
 
@@ -104,34 +110,33 @@ impl<'a> Panels<'a> {
     }
 }
 
+/// Several rows. The format is asked for at each step, so that there is one loop over tiles for each kind of layout, and not
+/// for each layout: a third of a megabyte.
 #[inline(always)]
-fn blocks<S: Simd, L: Layout>(
+fn blocks<S: Simd>(
     simd: S,
+    format: Format,
     panels: Panels<'_>,
     x: &[Block],
     per_row: usize,
     out: &mut [[f32; LANES]],
     scratch: &mut Scratch,
 ) {
-    if x.len() == per_row {
-        for (panel, out) in panels.iter().zip(out) {
-            one_row::<S, L>(simd, panel, x, out);
-        }
-        return;
-    }
-    let offset = match L::SIGNED {
+    let (parts, min, signed, offset, totals) =
+        with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, L::OFFSET, L::TOTALS));
+    let offset = match signed {
         true => S::SIGNED_OFFSET,
         false if S::SIGNED_TILES => 0,
-        false => i32::from(L::OFFSET),
+        false => i32::from(offset),
     };
     let stride = panels.len();
     for (pair, bytes) in panels.bytes.chunks(2 * panels.size).enumerate() {
         let out = &mut out[2 * pair..];
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
-            unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch);
-            let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals: L::TOTALS, stride };
-            match (L::PARTS, L::MIN, L::SIGNED) {
+            with_layout!(format, L => unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch));
+            let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
+            match (parts, min, signed) {
                 (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
                 (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
                 (1, _, true) => tiles::<S, 1, false, true>(simd, &job, out),
