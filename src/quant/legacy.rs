@@ -86,7 +86,7 @@ pub(super) fn q8_0(bytes: &[u8], out: &mut [f32]) {
 
 /// The levels in the bytes from `at` on: of each byte the low nibble, then the high one.
 #[inline(always)]
-fn interleaved_nibbles<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
+pub(super) fn interleaved_nibbles<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
     let mut q = [0; N];
     for (pair, byte) in q.as_chunks_mut().0.iter_mut().zip(&block[at..at + N / 2]) {
         let byte = u16::from(*byte);

@@ -1,8 +1,11 @@
 //! Panels: 16 rows of a matrix rearranged so that kernels compute 16 outputs at a time (`kernel::layouts`).
 
+use std::borrow::Cow;
+
 use super::Format::{self, *};
 use super::blocks::word_at;
 use super::kquants::{q3_k_scales, scale_and_min};
+use super::legacy::interleaved_nibbles;
 
 /// Rows of a panel.
 const ROWS: usize = 16;
@@ -39,10 +42,7 @@ fn blocks_of_unit(format: Format) -> usize {
 pub(crate) fn pack(format: Format, rows: &[u8], row_size: usize, panel: &mut [u8]) {
     let block = blocks_of_unit(format) * format.block_bytes();
     let n_units = row_size.div_ceil(block);
-    let mut whole = vec![0; ROWS * n_units * block];
-    for (row, whole) in rows.chunks(row_size).zip(whole.chunks_exact_mut(n_units * block)) {
-        whole[..row_size].copy_from_slice(row);
-    }
+    let whole = whole_rows(rows, row_size, n_units * block);
     for (i, unit) in panel.chunks_exact_mut(panel.len() / n_units).enumerate() {
         let rows: [&[u8]; ROWS] = std::array::from_fn(|r| &whole[(r * n_units + i) * block..][..block]);
         match format {
@@ -142,6 +142,18 @@ fn words<const N: usize>(rows: [&[u8]; ROWS], at: usize, unit: &mut [u8]) {
     }
 }
 
+/// All rows of a panel, each of `size` bytes, with zeros for what is missing.
+fn whole_rows(rows: &[u8], row_size: usize, size: usize) -> Cow<'_, [u8]> {
+    if rows.len() == ROWS * size {
+        return Cow::Borrowed(rows);
+    }
+    let mut whole = vec![0; ROWS * size];
+    for (row, whole) in rows.chunks(row_size).zip(whole.chunks_exact_mut(size)) {
+        whole[..row_size].copy_from_slice(row);
+    }
+    Cow::Owned(whole)
+}
+
 /// Interleaved nibbles of each row, as version 100 has them: those of 16 numbers begin at `halves[0]`, the others'
 /// at `halves[1]`.
 fn pairs(rows: [&[u8]; ROWS], halves: [usize; 2], unit: &mut [u8]) {
@@ -156,9 +168,9 @@ fn pairs(rows: [&[u8]; ROWS], halves: [usize; 2], unit: &mut [u8]) {
 /// Interleaved nibbles of each row in columns of 16 bytes: those of the numbers 0 to 15, and as high nibbles the others.
 fn columns(rows: [&[u8]; ROWS], at: usize, unit: &mut [u8]) {
     for (r, row) in rows.iter().enumerate() {
-        let nibble = |i: usize| row[at + i / 2] >> (4 * (i % 2)) & 15;
+        let levels: [u8; 32] = interleaved_nibbles(row, at);
         for i in 0..16 {
-            unit[16 * i + r] = nibble(i) | nibble(i + 16) << 4;
+            unit[16 * i + r] = levels[i] | levels[i + 16] << 4;
         }
     }
 }
