@@ -1,4 +1,4 @@
-//! Hardness, measured: mutated files, libFuzzer, killed writers, hours of sessions.
+//! Hardening, measured: mutated files, libFuzzer, killed writers, hours of sessions.
 
 use std::process::Command;
 
@@ -8,9 +8,7 @@ use crate::process::{Result, at, cargo, is_there, run};
 pub fn mutate(rest: &[String]) -> Result {
     /// Kilobytes. An allocation beyond it ends the program.
     const MEMORY: &str = "ulimit -v 4194304 && exec \"$@\"";
-    if rest.is_empty() || rest.len() > 2 || rest.iter().any(|number| number.parse::<u64>().is_err()) {
-        return Err("mutate takes how many files, and the number of the first: `cargo xtask mutate 100000`".into());
-    }
+    check(rest, "mutate takes how many files, and the number of the first: `cargo xtask mutate 100000`")?;
     run(cargo().args(["bench", "--quiet", "--package", "volary", "--bench", "mutate", "--no-run"]))?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["bench", "--quiet", "--package", "volary", "--bench", "mutate", "--"];
@@ -19,9 +17,7 @@ pub fn mutate(rest: &[String]) -> Result {
 
 /// Kills what writes files so many times. `rest` is how many, and the number that the moments come from.
 pub fn kill(rest: &[String]) -> Result {
-    if rest.is_empty() || rest.len() > 2 || rest.iter().any(|number| number.parse::<u64>().is_err()) {
-        return Err("kill takes how many times, and the number of the series: `cargo xtask kill 200`".into());
-    }
+    check(rest, "kill takes how many times, and the number of the series: `cargo xtask kill 200`")?;
     run(bench("kill").args(rest))
 }
 
@@ -35,6 +31,12 @@ pub fn soak(rest: &[String]) -> Result {
 }
 
 const SOAK: &str = "soak takes seconds: `cargo xtask soak 1800`";
+
+/// That there are one or two numbers.
+fn check(rest: &[String], usage: &str) -> Result {
+    let is_right = (1..=2).contains(&rest.len()) && rest.iter().all(|number| number.parse::<u64>().is_ok());
+    if is_right { Ok(()) } else { Err(usage.into()) }
+}
 
 fn bench(name: &str) -> Command {
     let mut command = cargo();

@@ -3,7 +3,7 @@
 mod book;
 mod conformance;
 mod generate;
-mod hostile;
+mod hardening;
 mod kotlin;
 mod process;
 mod python;
@@ -60,10 +60,10 @@ fn main() -> ExitCode {
         (Some(("docs", "site")), []) => site(),
         (Some((verb, name)), rest) => one(verb, name, rest),
         (None, []) if ["build", "test", "lint", "docs", "package"].contains(&task) => all(task),
-        (None, rest) if task == "mutate" => hostile::mutate(rest),
-        (None, rest) if task == "fuzz" => hostile::fuzz(rest),
-        (None, rest) if task == "kill" => hostile::kill(rest),
-        (None, rest) if task == "soak" => hostile::soak(rest),
+        (None, rest) if task == "mutate" => hardening::mutate(rest),
+        (None, rest) if task == "fuzz" => hardening::fuzz(rest),
+        (None, rest) if task == "kill" => hardening::kill(rest),
+        (None, rest) if task == "soak" => hardening::soak(rest),
         (None, []) if task == "unsafe" => unsafe_code::list(),
         (None, []) if task == "conformance" => conformance::report(&LANGUAGES.map(|language| language.name)),
         (None, _) if ["help", "--help"].contains(&task) => {
