@@ -164,6 +164,7 @@ impl Shared {
 }
 
 impl Seat {
+    /// Sets the state, and wakes the worker if it sleeps.
     fn tell(&self, state: u8, worker: &Thread) {
         self.state.store(state, Ordering::Release);
         // A worker that is about to sleep sees the state, or its flag is seen here: see `wait_for_call`.
