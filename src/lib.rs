@@ -23,6 +23,8 @@
 #![cfg_attr(not(test), warn(clippy::panic, clippy::todo, clippy::unimplemented, clippy::unreachable))]
 
 pub mod chat;
+// It reads what others wrote, as others do below it that are marked alike: no index there that is not proven.
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -41,7 +43,10 @@ pub mod model;
 mod pool;
 pub mod quant;
 mod quantize;
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
+mod sealed;
 pub mod tokenizer;
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 mod whole_file;
 
 pub use chat::{Chat, ChatFormat, ChatOptions};

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::format::ChatFormat;
 use super::history::Position;
@@ -12,13 +11,11 @@ use super::{Chat, Message};
 use crate::error::{Error, Result};
 use crate::generate::Stats;
 use crate::model::{Model, State};
+use crate::sealed::{self, damaged};
 use crate::whole_file;
 
-const MAGIC: &[u8; 8] = b"VOLARYch";
-const VERSION: u32 = 1;
-/// Magic, version, length of the JSON.
-const HEADER: usize = 8 + 4 + 8;
-const CHECKSUM: usize = 8;
+const FILE: sealed::Kind =
+    sealed::Kind { magic: b"VOLARYch", version: 1, what: "a chat", remedy: "one that save wrote" };
 /// More than anybody types.
 const MAX_TEXT: u64 = 256 << 20;
 
@@ -43,13 +40,12 @@ impl Chat {
             unread: self.position.unread.clone(),
         };
         let json = serde_json::to_vec(&saved).map_err(|e| Error::format("chat", e))?;
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend((json.len() as u64).to_le_bytes());
-        bytes.extend(json);
-        bytes.extend(self.position.state.to_bytes());
-        bytes.extend(xxh3_64(&bytes).to_le_bytes());
-        Ok(bytes)
+        let state = self.position.state.to_bytes();
+        Ok(FILE.seal(size_of::<u64>() + json.len() + state.len(), |bytes| {
+            bytes.extend((json.len() as u64).to_le_bytes());
+            bytes.extend(json);
+            bytes.extend(state);
+        }))
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -79,26 +75,10 @@ impl Chat {
     }
 
     fn parse(model: &Model, bytes: &[u8], source: &str) -> Result<Self> {
-        let Some((header, _)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC)) else {
-            return Err(Error::format(source, "is not a chat saved by Volary; give one that save wrote"));
-        };
-        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| header[at + i]));
-        let version = u32::from_le_bytes(std::array::from_fn(|i| header[8 + i]));
-        if version != VERSION {
-            let cause = format!(
-                "is a chat of file version {version}, and this Volary reads version {VERSION}; use the Volary that saved it"
-            );
-            return Err(Error::unsupported(source, cause));
-        }
-        let damaged = |what: &str| Error::format(source, format!("is truncated or damaged: {what}; save it again"));
-        let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
-        if content.len() < HEADER || xxh3_64(content).to_le_bytes() != *checksum {
-            return Err(damaged("its checksum does not match"));
-        }
-        let (json, state) = usize::try_from(number(12))
-            .ok()
-            .and_then(|len| content[HEADER..].split_at_checked(len))
-            .ok_or_else(|| damaged("its lengths do not match"))?;
+        let damaged = |what: &str| damaged(source, what);
+        let mut content = FILE.open(bytes, source)?;
+        let json = content.u64().and_then(|len| content.take(usize::try_from(len).ok()?));
+        let (json, state) = (json.ok_or_else(|| damaged("its lengths do not match"))?, content.rest());
         let saved: Saved =
             serde_json::from_slice(json).map_err(|e| damaged(&format!("its messages cannot be read ({e})")))?;
         let state = State::from_bytes(state).map_err(|_| damaged("its state cannot be read"))?;

@@ -1,5 +1,6 @@
 //! Conversations: roles, prompt formats, retry, alternate replies, undo, save.
 
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 mod file;
 mod format;
 mod history;

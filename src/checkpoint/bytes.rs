@@ -38,8 +38,7 @@ impl<'a> Bytes<'a> {
     }
 
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let bytes = self.take(N)?;
-        Ok(std::array::from_fn(|i| bytes[i]))
+        self.take(N)?.first_chunk().copied().ok_or_else(|| self.truncated())
     }
 
     pub fn u32(&mut self) -> Result<u32> {

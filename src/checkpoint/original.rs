@@ -109,12 +109,13 @@ impl<'a> Writing<'a> {
     pub(super) fn copy(&mut self, index: usize, out: &mut impl Write, path: &Path) -> Result<()> {
         /// Few enough bytes that Ctrl-C is obeyed at once, enough that asking costs nothing.
         const PIECE: usize = 4 << 20;
+        #[allow(clippy::indexing_slicing, reason = "callers number the entries")]
         let entry = &self.entries[index];
         // Also before a tensor: computing it takes longer than writing it.
         self.report()?;
         let data = match entry.merged {
             Some(name) => self.checkpoint.tensor(name)?.data,
-            None => entry.stored.read(self.checkpoint.files[entry.stored.file].bytes()).data,
+            None => entry.stored.read(&self.checkpoint.files).data,
         };
         for piece in data.chunks(PIECE) {
             out.write_all(piece).map_err(|source| Error::io(path, source))?;
@@ -122,7 +123,7 @@ impl<'a> Writing<'a> {
             self.report()?;
         }
         if let (None, Cow::Borrowed(_)) = (entry.merged, &data) {
-            self.checkpoint.files[entry.stored.file].release(entry.stored.offset, data.len());
+            entry.stored.file(&self.checkpoint.files).release(entry.stored.offset, data.len());
         }
         Ok(())
     }

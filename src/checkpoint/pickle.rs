@@ -53,13 +53,11 @@ pub(super) fn state_dict<'a>(pickle: &'a [u8], path: &'a Path) -> Result<Vec<(&'
         return Err(Error::format(path, cause));
     }
     let mut machine = Machine::new(pickle, path);
-    let Value::Dict(top) = machine.run()? else {
-        return Err(Error::format(path, NO_TENSORS));
+    let dict = match machine.run()? {
+        Value::Dict(top) => machine.largest_dict(top).filter(|dict| !dict.tensors.is_empty()),
+        _ => None,
     };
-    let dict = machine.largest_dict(top);
-    if dict.tensors.is_empty() {
-        return Err(Error::format(path, NO_TENSORS));
-    }
+    let Some(dict) = dict else { return Err(Error::format(path, NO_TENSORS)) };
     if dict.tensors.len() > MOST_ENTRIES || dict.tensors.iter().any(|(name, _)| name.len() > LONGEST_NAME) {
         let cause = "its data.pkl has more tensors, or longer names, than any model; it is damaged, download it again";
         return Err(Error::format(path, cause));
@@ -244,7 +242,7 @@ impl<'a> Machine<'a> {
         let Value::Tuple(args) = args else {
             return Err(self.damaged("arguments that are no tuple"));
         };
-        match (callable, self.tuples[args].as_slice()) {
+        match (callable, self.items(args)) {
             (Value::OrderedDict, []) => Ok(self.new_dict()),
             (Value::RebuildTensor, _) => Ok(Value::Tensor(args)),
             (Value::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => Ok(*tensor),
@@ -254,16 +252,18 @@ impl<'a> Machine<'a> {
 
     /// Adds keys and values, one after the other, to the dict on top of the stack.
     fn set_items(&mut self, items: &[Value<'a>]) -> Result<Option<Value<'a>>> {
-        let Some(&Value::Dict(dict)) = self.stack.last() else {
-            return Err(self.damaged("items without a dict"));
+        let dict = match self.stack.last() {
+            Some(&Value::Dict(dict)) => self.dicts.get_mut(dict),
+            _ => None,
         };
+        let Some(dict) = dict else { return Err(self.damaged("items without a dict")) };
         let (pairs, []) = items.as_chunks::<2>() else {
             return Err(self.damaged("a key without a value"));
         };
         for pair in pairs {
             match *pair {
-                [Value::Str(key), Value::Tensor(args)] => self.dicts[dict].tensors.push((key, args)),
-                [_, Value::Dict(inner)] => self.dicts[dict].dicts.push(inner),
+                [Value::Str(key), Value::Tensor(args)] => dict.tensors.push((key, args)),
+                [_, Value::Dict(inner)] => dict.dicts.push(inner),
                 _ => {}
             }
         }
@@ -273,6 +273,11 @@ impl<'a> Machine<'a> {
     fn new_dict(&mut self) -> Value<'a> {
         self.dicts.push(Dict::default());
         Value::Dict(self.dicts.len() - 1)
+    }
+
+    /// What a tuple holds.
+    fn items(&self, tuple: usize) -> &[Value<'a>] {
+        self.tuples.get(tuple).map_or(&[], Vec::as_slice)
     }
 
     fn new_tuple(&mut self, items: Vec<Value<'a>>) -> Value<'a> {
@@ -312,7 +317,7 @@ impl<'a> Machine<'a> {
     }
 
     fn byte(&mut self) -> Result<u8> {
-        Ok(self.take(1)?[0])
+        Ok(self.number(1)? as u8)
     }
 
     /// A little-endian number of `width` bytes. One of 8 bytes may come out negative.
@@ -349,9 +354,9 @@ impl<'a> Machine<'a> {
     fn line(&mut self) -> Result<&'a str> {
         let rest = self.pickle.get(self.at..).unwrap_or_default();
         let length = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| self.damaged("its end"))?;
-        let line = str::from_utf8(&rest[..length]).map_err(|_| self.damaged("a name that is not UTF-8"))?;
-        self.at += length + 1;
-        Ok(line)
+        let line = self.take(length)?;
+        self.at += 1;
+        str::from_utf8(line).map_err(|_| self.damaged("a name that is not UTF-8"))
     }
 
     fn damaged(&self, what: &str) -> Error {
@@ -360,9 +365,10 @@ impl<'a> Machine<'a> {
     }
 
     /// The dict itself or one directly inside it; the outer and the earlier one wins a draw.
-    fn largest_dict(&self, top: usize) -> &Dict<'a> {
-        let inner = self.dicts[top].dicts.iter().map(|&inner| &self.dicts[inner]);
-        inner.fold(&self.dicts[top], |best, dict| if dict.tensors.len() > best.tensors.len() { dict } else { best })
+    fn largest_dict(&self, top: usize) -> Option<&Dict<'a>> {
+        let top = self.dicts.get(top)?;
+        let inner = top.dicts.iter().filter_map(|&inner| self.dicts.get(inner));
+        Some(inner.fold(top, |best, dict| if dict.tensors.len() > best.tensors.len() { dict } else { best }))
     }
 
     /// Understands the arguments of `_rebuild_tensor_v2` (or `_v3`, which has the dtype as seventh).
@@ -375,12 +381,12 @@ impl<'a> Machine<'a> {
 
     fn rebuilt(&self, args: usize) -> Option<Tensor<'a>> {
         let &[Value::Storage(storage), Value::Int(offset), Value::Tuple(shape), Value::Tuple(strides), ref rest @ ..] =
-            self.tuples[args].as_slice()
+            self.items(args)
         else {
             return None;
         };
         let &[Value::Str("storage"), Value::Dtype(stored), Value::Str(storage_key), _, Value::Int(numel)] =
-            self.tuples[storage].as_slice()
+            self.items(storage)
         else {
             return None;
         };
@@ -397,7 +403,7 @@ impl<'a> Machine<'a> {
 
     /// A tuple of a few numbers, none negative.
     fn sizes(&self, tuple: usize) -> Option<Vec<usize>> {
-        let items = &self.tuples[tuple];
+        let items = self.items(tuple);
         let size = |item: &Value| match *item {
             Value::Int(n) => usize::try_from(n).ok(),
             _ => None,

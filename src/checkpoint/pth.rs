@@ -79,8 +79,8 @@ impl<'a> Archive<'a> {
     }
 
     fn bytes(&self, name: &str) -> Result<&'a [u8]> {
-        let entry = self.entry(name)?;
-        Ok(&self.file[entry.start..entry.start + entry.size])
+        let Entry { start, size, .. } = *self.entry(name)?;
+        Ok(self.file.get(start..start + size).unwrap_or_default())
     }
 
     fn checksums(&self) -> Vec<Checksum> {
@@ -172,12 +172,14 @@ fn directory(file: &[u8]) -> Result<HashMap<String, Entry>, String> {
 fn modest_zip64(file: &[u8]) -> bool {
     const LOCATOR_SIZE: usize = 20;
     const END_AND_COMMENT_SIZE: usize = 22 + 0xffff + 4;
-    let tail = &file[file.len().saturating_sub(END_AND_COMMENT_SIZE + LOCATOR_SIZE)..];
-    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).unwrap_or(u64::MAX);
+    let tail = file.get(file.len().saturating_sub(END_AND_COMMENT_SIZE + LOCATOR_SIZE)..).unwrap_or_default();
+    let number = |bytes: &[u8], at: usize| {
+        bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(u64::MAX, |number| u64::from_le_bytes(*number))
+    };
     tail.windows(LOCATOR_SIZE).filter(|locator| locator.starts_with(b"PK\x06\x07")).all(|locator| {
-        let at = usize::try_from(number(&locator[8..16])).unwrap_or(usize::MAX);
+        let at = usize::try_from(number(locator, 8)).unwrap_or(usize::MAX);
         match file.get(at..).and_then(|record| record.get(..56)) {
-            Some(record) => number(&record[4..12]) <= 1 << 16 && number(&record[32..40]) <= MOST_ENTRIES as u64,
+            Some(record) => number(record, 4) <= 1 << 16 && number(record, 32) <= MOST_ENTRIES as u64,
             None => true,
         }
     })

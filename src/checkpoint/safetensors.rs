@@ -123,7 +123,8 @@ fn read_shards(index_path: &Path, index: &Index) -> Result<Contents> {
         append(&mut contents, Mapped::open(&index_path.with_file_name(shard))?)?;
     }
     let shards: Vec<&str> = shards.into_iter().collect();
-    let held: BTreeSet<_> = contents.stored.iter().map(|t| (t.name.as_str(), shards[t.file])).collect();
+    let held: BTreeSet<_> =
+        contents.stored.iter().filter_map(|t| Some((t.name.as_str(), *shards.get(t.file)?))).collect();
     for (name, shard) in &index.weight_map {
         if !held.contains(&(name.as_str(), shard.as_str())) {
             let cause =

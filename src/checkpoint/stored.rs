@@ -29,10 +29,18 @@ impl Stored {
         if self.elementwise.is_some() { Format::F32 } else { self.format }
     }
 
-    pub fn read<'a>(&'a self, file: &'a [u8]) -> Tensor<'a> {
+    /// The one of the checkpoint's files that holds it.
+    #[allow(clippy::indexing_slicing, reason = "a reader lists the files that it numbers")]
+    pub fn file<'a>(&self, files: &'a [Mapped]) -> &'a Mapped {
+        &files[self.file]
+    }
+
+    /// The tensor as the model wants it. `check_extent` has proven at opening that it lies inside its file.
+    #[allow(clippy::indexing_slicing, reason = "check_extent has proven it to lie inside the file")]
+    pub fn read<'a>(&'a self, files: &'a [Mapped]) -> Tensor<'a> {
+        let file = self.file(files).bytes();
         let tensor = Tensor { name: &self.name, shape: &self.shape, format: self.format, data: Cow::Borrowed(&[]) };
         let data = match &self.strides {
-            // `check_extent` has proven at opening that the tensor lies inside the file.
             None => {
                 let size = self.format.size_of(&self.shape).unwrap_or(0);
                 Cow::Borrowed(&file[self.offset..self.offset + size])
@@ -64,16 +72,12 @@ impl Stored {
 /// Row-major strides, in elements, of a tensor without gaps. A shape too large for memory saturates: `check_extent`
 /// refuses it.
 pub(super) fn contiguous_strides(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1usize; shape.len()];
-    for d in (1..shape.len()).rev() {
-        // Only a shape without elements can overflow here: the others have been measured against the file.
-        strides[d - 1] = strides[d].saturating_mul(shape[d]);
-    }
-    strides
+    (1..=shape.len()).map(|inner| shape.iter().skip(inner).fold(1usize, |n, &len| n.saturating_mul(len))).collect()
 }
 
 /// That every byte the tensor may touch lies inside the file, so that reading it cannot fail later.
-pub(super) fn check_extent(tensor: &Stored, file: &Mapped) -> Result<()> {
+pub(super) fn check_extent(tensor: &Stored, files: &[Mapped]) -> Result<()> {
+    let file = tensor.file(files);
     let Stored { name, shape, format, .. } = tensor;
     let refuse = |cause: &str| {
         Err(Error::format(
@@ -106,6 +110,7 @@ pub(super) fn check_extent(tensor: &Stored, file: &Mapped) -> Result<()> {
 }
 
 /// Copies a strided tensor of `size`-byte elements into row-major order.
+#[allow(clippy::indexing_slicing, reason = "check_extent has proven every element to lie inside the file")]
 fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
     let count: usize = shape.iter().product();
     let mut out = Vec::with_capacity(count * size);

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::Model;
 use super::config::{Config, Generation};
 use super::rows::all_finite;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::sealed::{self, damaged};
 use crate::whole_file;
 
 /// What a model remembers of the text it has seen: a fixed number of floats, however long the text was.
@@ -33,11 +32,10 @@ pub(crate) struct LayerState<'a> {
     pub wkv: &'a mut [f32],
 }
 
-const MAGIC: &[u8; 8] = b"VOLARYst";
-const VERSION: u32 = 2;
-/// Magic, version, fingerprint, generation, layers, width, head size.
-const HEADER: usize = 8 + 4 + 8 + 4 * 4;
-const CHECKSUM: usize = 8;
+const FILE: sealed::Kind =
+    sealed::Kind { magic: b"VOLARYst", version: 2, what: "a state", remedy: "one that save or to_bytes wrote" };
+/// Fingerprint, generation, layers, width, head size.
+const HEADER: usize = 8 + 4 * 4;
 /// Larger than any model's: 14B has 100 MiB.
 const LARGEST: u64 = 1 << 30;
 
@@ -166,15 +164,12 @@ impl State {
     /// The state in Volary's file form: magic, version, the model's fingerprint, generation and sizes, the floats, a
     /// checksum.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER + 4 * self.data.len() + CHECKSUM);
-        bytes.extend(MAGIC);
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(self.fingerprint.to_le_bytes());
-        let sizes = [self.n_layer, self.n_embd, self.head_size].map(|size| size as u32);
-        bytes.extend([self.generation.code()].iter().chain(&sizes).flat_map(|number| number.to_le_bytes()));
-        bytes.extend(self.to_floats().iter().flat_map(|x| x.to_le_bytes()));
-        bytes.extend(xxh3_64(&bytes).to_le_bytes());
-        bytes
+        FILE.seal(HEADER + 4 * self.data.len(), |bytes| {
+            bytes.extend(self.fingerprint.to_le_bytes());
+            let sizes = [self.n_layer, self.n_embd, self.head_size].map(|size| size as u32);
+            bytes.extend([self.generation.code()].iter().chain(&sizes).flat_map(|number| number.to_le_bytes()));
+            bytes.extend(self.to_floats().iter().flat_map(|x| x.to_le_bytes()));
+        })
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote. Whether the state is of the right model is checked when it is
@@ -212,34 +207,22 @@ impl State {
     }
 
     fn parse(bytes: &[u8], source: &str) -> Result<Self> {
-        let Some((header, rest)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC))
-        else {
-            return Err(Error::format(source, "is not a state saved by Volary; give one that save or to_bytes wrote"));
+        let damaged = |what: &str| damaged(source, what);
+        let mut content = FILE.open(bytes, source)?;
+        let mut header = || {
+            let fingerprint = content.u64()?;
+            Some((fingerprint, [content.u32()?, content.u32()?, content.u32()?, content.u32()?]))
         };
-        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| header[at + i]));
-        let version = number(8);
-        if version != VERSION {
-            let cause = format!(
-                "is a state of file version {version}, and this Volary reads version {VERSION}; use the Volary that saved it"
-            );
-            return Err(Error::unsupported(source, cause));
-        }
-        let damaged = |what| Error::format(source, format!("is truncated or damaged: {what}; save it again"));
-        let intact = rest
-            .len()
-            .checked_sub(CHECKSUM)
-            .map(|len| rest.split_at(len))
-            .filter(|(floats, checksum)| xxh3_64(&bytes[..HEADER + floats.len()]).to_le_bytes() == **checksum);
-        let (floats, _) = intact.ok_or_else(|| damaged("its checksum does not match"))?;
-        let floats: Vec<f32> = floats.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let [n_layer, n_embd, head_size] = [24, 28, 32].map(|at| number(at) as usize);
+        let (fingerprint, [generation, n_layer, n_embd, head_size]) =
+            header().ok_or_else(|| damaged("it has no sizes"))?;
+        let (floats, _) = content.rest().as_chunks();
         let mut state = Self {
-            generation: Generation::from_code(number(20)).ok_or_else(|| damaged("its generation is unknown"))?,
-            n_embd,
-            head_size,
-            fingerprint: u64::from(number(12)) | u64::from(number(16)) << 32,
-            data: floats,
-            n_layer,
+            generation: Generation::from_code(generation).ok_or_else(|| damaged("its generation is unknown"))?,
+            n_embd: n_embd as usize,
+            head_size: head_size as usize,
+            fingerprint,
+            data: floats.iter().copied().map(f32::from_le_bytes).collect(),
+            n_layer: n_layer as usize,
         };
         if state.len_of_sizes() != Some(state.data.len()) {
             return Err(damaged("its sizes do not match"));

@@ -19,7 +19,7 @@ pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
     let damaged =
         |cause: String| Error::format(path, format!("is not a usable tokenizer.json: {cause}; download it again"));
     let json: Value = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
-    if !json["model"].is_object() {
+    if !json.get("model").is_some_and(Value::is_object) {
         return Err(damaged("it describes no model".into()));
     }
     check_supported(&json).map_err(|cause| Error::unsupported(path.display(), cause))?;

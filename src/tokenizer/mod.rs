@@ -4,10 +4,12 @@
 //! Hugging Face's `tokenizer.json` (`20B_tokenizer.json` of the Pile and Raven models), and raw bytes. Every token
 //! stands for some bytes, and a text is the bytes of its tokens put together, so decoding is the same for all.
 
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 mod hugging_face;
 mod stream;
 mod tokens;
 mod trie;
+#[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 mod vocabulary_file;
 mod world;
 

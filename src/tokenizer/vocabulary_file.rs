@@ -24,8 +24,9 @@ pub(super) fn parse(text: &[u8], path: &Path) -> Result<Tokens> {
         if id >= tokens.len() {
             tokens.resize(id + 1, Vec::new());
         }
-        if !std::mem::replace(&mut tokens[id], token).is_empty() {
-            return Err(at_line("repeats an id"));
+        match tokens.get_mut(id) {
+            Some(free) if free.is_empty() => *free = token,
+            _ => return Err(at_line("repeats an id")),
         }
     }
     Tokens::collect(tokens).map_err(damaged)

@@ -297,20 +297,19 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
-        rest = tail;
-        let (byte, used) = match (first, tail) {
-            (b'\\', [b't', ..]) => (b'\t', 1),
-            (b'\\', [b'n', ..]) => (b'\n', 1),
-            (b'\\', [b'r', ..]) => (b'\r', 1),
-            (b'\\', [quoted @ (b'\\' | b'\'' | b'"'), ..]) => (*quoted, 1),
-            (b'\\', [b'x', high, low, ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, 3),
-                _ => (*first, 0),
+        let byte;
+        (byte, rest) = match (first, tail) {
+            (b'\\', [b't', tail @ ..]) => (b'\t', tail),
+            (b'\\', [b'n', tail @ ..]) => (b'\n', tail),
+            (b'\\', [b'r', tail @ ..]) => (b'\r', tail),
+            (b'\\', [quoted @ (b'\\' | b'\'' | b'"'), tail @ ..]) => (*quoted, tail),
+            (b'\\', [b'x', high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, after),
+                _ => (*first, tail),
             },
-            _ => (*first, 0),
+            _ => (*first, tail),
         };
         out.push(byte);
-        rest = &rest[used..];
     }
     out
 }

@@ -69,6 +69,7 @@ impl Header {
 }
 
 /// What follows data of this size, up to the next tensor's.
+#[allow(clippy::indexing_slicing, reason = "the difference is below the alignment")]
 pub(crate) fn padding(size: usize) -> &'static [u8] {
     &[0; ALIGNMENT][..size.next_multiple_of(ALIGNMENT) - size]
 }

@@ -83,10 +83,11 @@ pub(in crate::checkpoint) fn add<'a>(
     Ok(Tensor { name, shape, format, data })
 }
 
+#[allow(clippy::indexing_slicing, reason = "merging has compared the shapes with the matrix's")]
 impl Numbers {
     fn read(checkpoint: &Checkpoint, addition: &Addition) -> Self {
         let numbers = |stored: &Stored| -> Vec<f64> {
-            let tensor = stored.read(checkpoint.files[stored.file].bytes());
+            let tensor = stored.read(&checkpoint.files);
             tensor.to_f32().into_iter().map(f64::from).collect()
         };
         match addition {

@@ -53,8 +53,8 @@ fn tensors_of(file: &[u8]) -> Result<Tensors> {
     on_disk.rewind().unwrap();
     let Contents { files, stored, .. } = read(Mapped::open(on_disk.path())?)?;
     let read = |stored: Stored| {
-        check_extent(&stored, &files[stored.file])?;
-        let tensor = stored.read(files[stored.file].bytes());
+        check_extent(&stored, &files)?;
+        let tensor = stored.read(&files);
         Ok((tensor.name.to_string(), tensor.shape.to_vec(), tensor.format, tensor.data.to_vec()))
     };
     stored.into_iter().map(read).collect()

@@ -7,7 +7,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::super::original::Writing;
+use super::super::original::{Entry, Writing};
 use super::super::pickle;
 use crate::error::{Error, Result};
 
@@ -23,8 +23,8 @@ pub(in crate::checkpoint) fn write(tensors: &mut Writing<'_>, out: impl Write + 
         zip.start_file(format!("archive/{name}"), options(bytes.len())).map_err(fail)?;
         zip.write_all(bytes).map_err(io)?;
     }
-    for index in 0..tensors.entries().len() {
-        let size = tensors.entries()[index].size();
+    let sizes: Vec<_> = tensors.entries().iter().map(Entry::size).collect();
+    for (index, size) in sizes.into_iter().enumerate() {
         zip.start_file(format!("archive/data/{index}"), options(size)).map_err(fail)?;
         tensors.copy(index, &mut zip, path)?;
     }

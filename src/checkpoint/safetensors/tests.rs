@@ -30,8 +30,8 @@ type Tensors = Vec<(String, Vec<u8>)>;
 fn open(folder: &tempfile::TempDir, name: &str) -> Result<(Tensors, Metadata)> {
     let Contents { files, stored, metadata, .. } = read(Mapped::open(&folder.path().join(name))?)?;
     let read = |stored: Stored| {
-        check_extent(&stored, &files[stored.file])?;
-        Ok((stored.name.clone(), stored.read(files[stored.file].bytes()).data.to_vec()))
+        check_extent(&stored, &files)?;
+        Ok((stored.name.clone(), stored.read(&files).data.to_vec()))
     };
     Ok((stored.into_iter().map(read).collect::<Result<_>>()?, metadata))
 }

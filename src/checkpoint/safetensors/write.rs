@@ -15,18 +15,18 @@ pub(in crate::checkpoint) fn write(tensors: &mut Writing<'_>, mut out: impl Writ
     /// What a header's length is a multiple of, so that the numbers after it are aligned.
     const ALIGNMENT: usize = 8;
     // Wide numbers first, as the format's own library has it: all are aligned then. Otherwise in the model's order.
-    let mut order: Vec<usize> = (0..tensors.entries().len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(tensors.entries()[index].format.block_bytes()));
+    let mut entries: Vec<_> = tensors.entries().iter().enumerate().collect();
+    entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.format.block_bytes()));
 
     let mut end = 0;
-    let infos = order.iter().map(|&index| {
-        let entry @ &Entry { name, shape, format, .. } = &tensors.entries()[index];
+    let infos = entries.iter().map(|&(_, entry @ &Entry { name, shape, format, .. })| {
         let start = end;
         end += entry.size();
         let dtype = dtype(format).ok_or_else(|| Error::unsupported(path.display(), format!("{name} is {format}")))?;
         Ok((name.to_string(), TensorInfo { dtype, shape: shape.to_vec(), data_offsets: (start, end) }))
     });
     let infos = infos.collect::<Result<Vec<_>>>()?;
+    let order: Vec<_> = entries.iter().map(|(index, _)| *index).collect();
     let pairs: HashMap<_, _> = tensors.pairs().iter().cloned().collect();
     let unwritable = |e: &dyn std::fmt::Display| Error::format(path, format!("cannot be written: {e}"));
     let header = Header::new((!pairs.is_empty()).then_some(pairs), infos).map_err(|e| unwritable(&e))?;
