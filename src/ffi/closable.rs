@@ -25,8 +25,11 @@ impl<T> Closable<T> {
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
         let mut value = match self.value.try_lock() {
             Ok(value) => value,
-            // A panic has been reported to the caller; the value is as good as the engine left it.
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // The panic has been reported to its caller.
+            Err(TryLockError::Poisoned(_)) => {
+                let message = format!("{}: was left half changed by a fault of Volary; make another one", self.what);
+                return Err(VolaryError::Internal(message));
+            }
             Err(TryLockError::WouldBlock) => {
                 let message = format!("{}: another call is using it; wait until that has ended", self.what);
                 return Err(VolaryError::Busy(message));

@@ -1,9 +1,11 @@
 #![allow(clippy::unwrap_used)]
 //! What the engine's own tests do not see: closing, jobs, signed numbers.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use super::*;
+use crate::model::fault;
 
 fn model() -> Arc<Model> {
     let job = load("tests/golden/v7.pth".into(), model_options());
@@ -228,6 +230,48 @@ fn a_panic_in_a_job_is_an_internal_error() {
     let job = LongJob::new(|_| panic!("on purpose"));
     let error = refusal(job.result());
     assert!(matches!(&error, VolaryError::Internal(message) if message.ends_with("on purpose")), "{error}");
+}
+
+/// Calls as UniFFI's scaffolding does, and gives what it tells the other language of a panic.
+fn panic_of<R: uniffi::FfiDefault>(call: impl FnOnce() -> R) -> String {
+    let mut status = uniffi::RustCallStatus::default();
+    uniffi::rust_call(&mut status, AssertUnwindSafe(|| Ok(call())));
+    assert_eq!(status.code, uniffi::RustCallStatusCode::UnexpectedError);
+    let message = std::mem::ManuallyDrop::into_inner(status.error_buf).destroy_into_vec();
+    String::from_utf8(message).unwrap()
+}
+
+#[test]
+fn a_panic_in_a_pass_ends_what_it_left_half_changed_and_nothing_else() {
+    let Ok(Outcome::Loaded { model }) =
+        load("tests/golden/v7.pth".into(), ModelOptions { threads: Some(2), ..model_options() }).result()
+    else {
+        panic!("no model")
+    };
+    let whole = text(&model.generate("Once".into(), options(40)).unwrap());
+    let other = model.generate("Once".into(), options(40)).unwrap();
+    let begun = other.next().unwrap().unwrap().text;
+
+    let (state, kept) = (model.new_state().unwrap(), model.new_state().unwrap());
+    let kept_floats = kept.to_floats().unwrap();
+    let stream = model.generate("Once".into(), options(40)).unwrap();
+    let strike = |call: &dyn Fn()| {
+        fault::arm();
+        assert_eq!(panic_of(call), "a fault on purpose");
+    };
+    strike(&|| drop(model.eval(1, Some(kept.clone()))));
+    strike(&|| drop(model.decode(1, state.clone())));
+    strike(&|| drop(stream.next()));
+    let message = "state: was left half changed by a fault of Volary; make another one";
+    assert_eq!(refusal(model.decode(1, state.clone())).to_string(), message);
+    assert_eq!(refusal(state.to_floats()).to_string(), message);
+    assert!(matches!(refusal(stream.next()), VolaryError::Internal(_)));
+    stream.release();
+    state.release();
+
+    assert_eq!(kept.to_floats().unwrap(), kept_floats);
+    assert_eq!(begun + &text(&other), whole);
+    assert_eq!(text(&model.generate("Once".into(), options(40)).unwrap()), whole);
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod channel_mix;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(test)]
+pub(crate) mod fault;
 mod forward;
 mod info;
 mod pass;

@@ -43,7 +43,9 @@ def test_every_kind_of_the_library_has_a_class() -> None:
         assert type(error) is kind and str(error) == "a: b; c"
         assert kind.__name__ == f"{name}Error" and getattr(volary, kind.__name__) is kind
     assert issubclass(volary.BusyError, RuntimeError) and issubclass(volary.ClosedError, ValueError)
-    assert type(_errors.translated(native.InternalError("a panic"))) is volary.InternalError
+    panic = _errors.translated(native.InternalError("index out of bounds"))
+    assert type(panic) is volary.InternalError
+    assert str(panic) == "volary: a fault of its own, please report it: index out of bounds"
 
 
 def test_records_and_options_are_the_interfaces() -> None:

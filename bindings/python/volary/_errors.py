@@ -81,7 +81,9 @@ NATIVE_ERRORS = (native.VolaryError, native.InternalError)
 
 def translated(error: Exception) -> VolaryError:
     """The package's error for one of the generated module's."""
-    return _KINDS.get(type(error).__name__, InternalError)(str(error))
+    if isinstance(error, native.VolaryError):
+        return _KINDS.get(type(error).__name__, InternalError)(str(error))
+    return InternalError(f"volary: a fault of its own, please report it: {error}")
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:

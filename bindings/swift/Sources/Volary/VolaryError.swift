@@ -38,7 +38,8 @@ public enum VolaryError: LocalizedError, Sendable, Equatable {
 
     init(_ error: any Error) {
         guard let error = error as? VolaryGenerated.VolaryError else {
-            self = (error as? VolaryError) ?? .internal("\(error)")
+            let cause = (error as? any LocalizedError)?.errorDescription ?? "\(error)"
+            self = (error as? VolaryError) ?? .internal("volary: a fault of its own, please report it: \(cause)")
             return
         }
         switch error {

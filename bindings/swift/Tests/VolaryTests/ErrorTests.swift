@@ -27,6 +27,14 @@ struct ErrorTests {
         #expect(generation.stats == nil)
     }
 
+    @Test func aPanicInTheLibraryIsAnInternalError() {
+        struct Panic: LocalizedError {
+            let errorDescription: String? = "index out of bounds"
+        }
+        let message = "volary: a fault of its own, please report it: index out of bounds"
+        #expect(throws: VolaryError.internal(message)) { try call { throw Panic() } }
+    }
+
     /// That it is Cargo's too.
     @Test func thePackageHasTheProjectsVersion() throws {
         let manifest = try String(contentsOf: project.appendingPathComponent("Cargo.toml"), encoding: .utf8)

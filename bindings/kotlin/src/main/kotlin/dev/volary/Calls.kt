@@ -22,7 +22,7 @@ internal inline fun <T> call(work: () -> T): T =
     } catch (error: NativeException) {
         throw translated(error)
     } catch (error: NativePanic) {
-        throw VolaryException.Internal(error.message ?: "volary: a fault of its own, please report it")
+        throw VolaryException.Internal("volary: a fault of its own, please report it: ${error.message}")
     }
 
 /**

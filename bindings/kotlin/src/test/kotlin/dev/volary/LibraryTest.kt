@@ -1,10 +1,12 @@
 package dev.volary
 
+import dev.volary.internal.InternalException as NativePanic
 import org.junit.jupiter.api.io.TempDir
 import java.nio.file.Path
 import kotlin.test.Test
 import kotlin.test.assertContains
 import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
 import kotlin.test.assertNull
 
 /** Which native library is taken, and which refused. */
@@ -21,6 +23,12 @@ class LibraryTest {
         assertEquals(Library.VERSION, Regex("<version>(.*)</version>").find(pom)!!.groupValues[1])
         assertNull(Library.message(Library.VERSION))
         Library.load()
+    }
+
+    @Test
+    fun `a panic in the library is an internal error`() {
+        val error = assertFailsWith<VolaryException.Internal> { call<Unit> { throw NativePanic("index out of bounds") } }
+        assertEquals("volary: a fault of its own, please report it: index out of bounds", error.message)
     }
 
     @Test
