@@ -39,17 +39,17 @@ const fn table(isa: &'static str, multiply: Multiply) -> Kernels {
 }
 
 mod plain {
-    pub static KERNELS: super::Kernels = super::table("neon", multiply);
+    pub static KERNELS: super::Kernels = super::table("neon", MULTIPLY);
     compile!(multiply "neon", super::Neon::<false, false>(()));
 }
 
 mod dots {
-    pub static KERNELS: super::Kernels = super::table("dotprod", multiply);
+    pub static KERNELS: super::Kernels = super::table("dotprod", MULTIPLY);
     compile!(multiply "neon,dotprod", super::Neon::<true, false>(()));
 }
 
 mod matrices {
-    pub static KERNELS: super::Kernels = super::table("i8mm", multiply);
+    pub static KERNELS: super::Kernels = super::table("i8mm", MULTIPLY);
     compile!(multiply "neon,dotprod,i8mm", super::Neon::<true, true>(()));
 }
 

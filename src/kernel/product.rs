@@ -54,11 +54,24 @@ macro_rules! with_layout {
     };
 }
 
+/// The parts of a product, compiled for one instruction set. Each is a function of its own, since what compilers take for
+/// a function grows faster than the function.
+pub(super) trait Parts {
+    /// [`one_row`]
+    fn one_row<L: Layout>(panel: &[u8], x: &[Block], out: &mut [f32; LANES]);
+    /// [`unpack`]
+    fn unpack<L: Layout>(panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch);
+    /// [`tiles`]
+    fn tiles<const PARTS: usize, const MIN: bool, const SIGNED: bool>(job: &Job<'_>, out: &mut [[f32; LANES]]);
+    /// [`floats`]
+    fn floats<C: Columns>(panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]);
+    /// [`layouts::with_outliers`]
+    fn with_outliers(panel: &[u8], columns: &mut [[f32; LANES]]);
+}
+
 /// Several panels, each of `size` bytes, times rows of activations: with `p` panels, `out[p * t + i]` is the part of panel
 /// `i` in the output of row `t`.
-#[inline(always)]
-pub(super) fn multiply<S: Simd>(
-    simd: S,
+pub(super) fn multiply<P: Parts>(
     format: Format,
     panels: Panels<'_>,
     x: Input<'_>,
@@ -71,23 +84,23 @@ pub(super) fn multiply<S: Simd>(
             for (i, panel) in panels.iter().enumerate() {
                 let out = &mut out[i..];
                 match format {
-                    Format::F32 => floats::<S, F32>(simd, panel, x, out),
-                    Format::F16 => floats::<S, F16>(simd, panel, x, out),
+                    Format::F32 => P::floats::<F32>(panel, x, out),
+                    Format::F16 => P::floats::<F16>(panel, x, out),
                     Format::Q4_1_O => {
                         scratch.columns.resize(cols, [0.0; LANES]);
-                        layouts::with_outliers(simd, panel, &mut scratch.columns);
-                        floats::<S, Unpacked>(simd, &scratch.columns, x, out);
+                        P::with_outliers(panel, &mut scratch.columns);
+                        P::floats::<Unpacked>(&scratch.columns, x, out);
                     }
-                    _ => floats::<S, BF16>(simd, panel, x, out),
+                    _ => P::floats::<BF16>(panel, x, out),
                 }
             }
         }
         Input::Blocks { data, per_row } if data.len() == per_row => with_layout!(format, L => {
             for (panel, out) in panels.iter().zip(out) {
-                one_row::<S, L>(simd, panel, data, out);
+                P::one_row::<L>(panel, data, out);
             }
         }),
-        Input::Blocks { data, per_row } => blocks(simd, format, panels, data, per_row, out, scratch),
+        Input::Blocks { data, per_row } => blocks::<P>(format, panels, data, per_row, out, scratch),
     }
 }
 
@@ -112,9 +125,7 @@ impl<'a> Panels<'a> {
 
 /// Several rows. The format is asked for at each step, so that there is one loop over tiles for each kind of layout, and not
 /// for each layout: a fifth of a megabyte more in the library.
-#[inline(always)]
-fn blocks<S: Simd>(
-    simd: S,
+fn blocks<P: Parts>(
     format: Format,
     panels: Panels<'_>,
     x: &[Block],
@@ -123,35 +134,30 @@ fn blocks<S: Simd>(
     scratch: &mut Scratch,
 ) {
     let (parts, min, signed, offset, totals) =
-        with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, L::OFFSET, L::TOTALS));
-    let offset = match signed {
-        true => S::SIGNED_OFFSET,
-        false if S::SIGNED_TILES => 0,
-        false => i32::from(offset),
-    };
+        with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, i32::from(L::OFFSET), L::TOTALS));
     let stride = panels.len();
     for (pair, bytes) in panels.bytes.chunks(2 * panels.size).enumerate() {
         let out = &mut out[2 * pair..];
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
-            with_layout!(format, L => unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch));
+            with_layout!(format, L => P::unpack::<L>(Panels { bytes, ..panels }, columns.clone(), scratch));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
             match (parts, min, signed) {
-                (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
-                (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
-                (1, _, true) => tiles::<S, 1, false, true>(simd, &job, out),
-                (_, false, _) => tiles::<S, 2, false, false>(simd, &job, out),
-                (_, true, _) => tiles::<S, 2, true, false>(simd, &job, out),
+                (1, false, false) => P::tiles::<1, false, false>(&job, out),
+                (1, true, false) => P::tiles::<1, true, false>(&job, out),
+                (1, _, true) => P::tiles::<1, false, true>(&job, out),
+                (_, false, _) => P::tiles::<2, false, false>(&job, out),
+                (_, true, _) => P::tiles::<2, true, false>(&job, out),
             }
         }
     }
 }
 
 /// Panels taken apart, to be multiplied with some columns of rows of activations.
-struct Job<'a> {
+pub(super) struct Job<'a> {
     scratch: &'a Scratch,
     x: Blocks<'a>,
-    /// What levels are larger than weights, and where activations have the sums for minima.
+    /// What unsigned levels are larger than weights, and where activations have the sums for minima.
     offset: i32,
     totals: usize,
     /// From row to row of the output.
@@ -183,7 +189,7 @@ impl<'a> Blocks<'a> {
 
 /// One row of activations: the weights are used once, straight from the panel.
 #[inline(always)]
-fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
+pub(super) fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
     let mut sum = simd.splat(0.0);
     let offset = if L::SIGNED { S::SIGNED_OFFSET } else { i32::from(L::OFFSET) };
     for (u, unit) in panel.chunks_exact(L::BYTES).enumerate() {
@@ -228,7 +234,7 @@ fn add_part<S: Simd>(simd: S, scale: S::Floats, dot: S::Ints, x_scale: f32, sum:
 
 /// Takes some columns of panels apart.
 #[inline(always)]
-fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
+pub(super) fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
     let Scratch { panels: count, groups, scales, mins, .. } = scratch;
     *count = panels.len();
     let n_blocks = columns.len() * panels.len();
@@ -259,7 +265,7 @@ fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>
 
 /// Many rows of activations, as many at a time, and as many panels, as there are registers for.
 #[inline(always)]
-fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
+pub(super) fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     simd: S,
     job: &Job<'_>,
     out: &mut [[f32; LANES]],
@@ -304,6 +310,11 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
     out: &mut [[f32; LANES]],
 ) {
     let Job { scratch, x, offset, totals, stride } = job;
+    let offset = match SIGNED {
+        true => S::SIGNED_OFFSET,
+        false if S::SIGNED_TILES => 0,
+        false => *offset,
+    };
     let out = &mut out[stride * row + panel..];
     let n_blocks = x.columns.len();
     let rows = x.rows::<N>(row);
@@ -323,7 +334,7 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
             let mut first = [simd.ints(0); N];
             let mut quads = [&[][..]; N];
             for t in 0..N {
-                first[t] = first_dot(simd, *offset, &rows[t][b], PARTS, part);
+                first[t] = first_dot(simd, offset, &rows[t][b], PARTS, part);
                 quads[t] = part_of(&rows[t][b].quads, PARTS, part);
             }
             let mut weights = [&[][..]; P];
@@ -361,7 +372,7 @@ fn rows_of<T, const N: usize>(x: &[T], first: usize, width: usize) -> [&[T]; N] 
 }
 
 /// Columns of a panel of floats, 16 numbers each.
-trait Columns {
+pub(super) trait Columns {
     /// What a panel is made of, and how much of it is a column.
     type Part;
     const PARTS: usize;
@@ -416,7 +427,7 @@ impl Columns for Unpacked {
 
 /// Some rows of activations, and where their outputs lie: `stride` from row to row.
 #[derive(Clone, Copy)]
-struct Floats<'a> {
+pub(super) struct Floats<'a> {
     data: &'a [f32],
     cols: usize,
     stride: usize,
@@ -424,7 +435,7 @@ struct Floats<'a> {
 
 /// One panel with all rows.
 #[inline(always)]
-fn floats<S: Simd, C: Columns>(simd: S, panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]) {
+pub(super) fn floats<S: Simd, C: Columns>(simd: S, panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]) {
     let Floats { data, cols, stride } = x;
     let n = data.len() / cols;
     let mut row = 0;
