@@ -170,7 +170,7 @@ impl Network {
         for (layer, block) in self.blocks.iter().enumerate() {
             pass.layer = layer;
             block.layer.time_mix(&pass.normalized(&x, &block.ln1), &mut x, &mut pass);
-            #[cfg(test)]
+            #[cfg(all(test, feature = "ffi"))]
             super::fault::strike(pool);
             block.layer.channel_mix(&pass.normalized(&x, &block.ln2), &mut x, &mut pass);
             if self.rescale_every > 0 && (layer + 1) % self.rescale_every == 0 {

@@ -4,7 +4,7 @@ mod channel_mix;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
-#[cfg(test)]
+#[cfg(all(test, feature = "ffi"))]
 pub(crate) mod fault;
 mod forward;
 mod info;
