@@ -75,7 +75,8 @@ def test_the_listing_runs_as_written(with_files: Path, capsys: pytest.CaptureFix
     names: dict[str, Any] = {"token": 72, "tokens": [72, 105]}
     execute(LISTING, names)
     assert len(capsys.readouterr().out) > 10
-    assert names["done"].usage.generated_tokens == 8 and len(names["answers"]) == 3
+    # Its seed is any: it may end by itself.
+    assert 1 <= names["done"].usage.generated_tokens <= 8 and len(names["answers"]) == 3
     assert names["text"] == "Hello" and names["logits"].shape == (256,)
     assert names["report"].predictions == 4 and names["speed"].repeats == 3
     for file in ("talk.volary", "preface.state", "out.gguf", "out.pth"):

@@ -36,7 +36,8 @@ struct Snippets {
         let (logits, state) = try model.eval(token, state: nil)    // [Float]
 
         let numbers: [Float] = logits
-        #expect(done.usage.generatedTokens == 8)
+        // Its seed is any: it may end by itself.
+        #expect((1...8).contains(done.usage.generatedTokens))
         #expect(try chat.history.map(\.role) == ["system", "user", "assistant"])
         #expect(try numbers.count == model.info.nVocab && state.toFloats().count > 0)
     }

@@ -3,6 +3,7 @@ package dev.volary
 import kotlinx.coroutines.runBlocking
 import java.io.File
 import kotlin.test.Test
+import kotlin.test.assertContains
 import kotlin.test.assertEquals
 
 /** What users type. The folder that tests run in holds the model. */
@@ -17,7 +18,8 @@ class ListingTest {
             chat.send("Hello!").collect { print(it) }
             val (logits, state) = model.eval(token, null)
 
-            assertEquals(8, done.usage.generatedTokens)
+            // Its seed is any: it may end by itself.
+            assertContains(1L..8L, done.usage.generatedTokens)
             assertEquals("Hello!", chat.history[1].content)
             assertEquals(256, logits.size)
             state.close()
@@ -31,7 +33,7 @@ class ListingTest {
         val fractions = mutableListOf<Double>()
         Model.demo(progress = { fraction -> fractions += fraction }).use { model ->
             assertEquals(setOf(), unpacked() - before)
-            assertEquals(8, model.complete("Once upon a time", maxTokens = 8).usage.generatedTokens)
+            assertEquals(8, model.complete("Once upon a time", maxTokens = 8, seed = 1u).usage.generatedTokens)
         }
         assertEquals(1.0, fractions.last())
     }
