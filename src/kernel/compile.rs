@@ -6,7 +6,7 @@ macro_rules! compile {
     ($isa:literal, $features:literal, $simd:expr, $decode:path) => {
         pub(super) static KERNELS: crate::kernel::Kernels = crate::kernel::Kernels {
             isa: $isa,
-            multiply: MULTIPLY,
+            multiply,
             quantize,
             decode: $decode,
             exp,
@@ -50,55 +50,23 @@ macro_rules! compile {
     };
     // The products alone.
     (multiply $features:literal, $simd:expr) => {
-        use crate::kernel::{layouts, product};
-
-        struct Products;
-
-        impl product::Parts for Products {
-            compile!(@ $features, one_row[L][L: layouts::Layout](
-                panel: &[u8],
-                x: &[crate::kernel::activations::Block],
-                out: &mut [f32; crate::kernel::simd::LANES]
-            ) {
-                product::one_row::<_, L>($simd, panel, x, out);
-            });
-            compile!(@ $features, unpack[L][L: layouts::Layout](
-                panels: product::Panels<'_>,
-                columns: std::ops::Range<usize>,
-                scratch: &mut product::Scratch
-            ) {
-                product::unpack::<_, L>($simd, panels, columns, scratch);
-            });
-            compile!(@ $features, tiles[PARTS, MIN, SIGNED][const PARTS: usize, const MIN: bool, const SIGNED: bool](
-                job: &product::Job<'_>,
-                out: &mut [[f32; crate::kernel::simd::LANES]]
-            ) {
-                product::tiles::<_, PARTS, MIN, SIGNED>($simd, job, out);
-            });
-            compile!(@ $features, floats[C][C: product::Columns](
-                panel: &[C::Part],
-                x: product::Floats<'_>,
-                out: &mut [[f32; crate::kernel::simd::LANES]]
-            ) {
-                product::floats::<_, C>($simd, panel, x, out);
-            });
-            compile!(@ $features, with_outliers(panel: &[u8], columns: &mut [[f32; crate::kernel::simd::LANES]]) {
-                layouts::with_outliers($simd, panel, columns);
-            });
-        }
-
-        const MULTIPLY: crate::kernel::Multiply = product::multiply::<Products>;
+        compile!(@ $features, multiply(
+            format: crate::quant::Format,
+            panels: crate::kernel::product::Panels<'_>,
+            x: crate::kernel::activations::Input<'_>,
+            out: &mut [[f32; crate::kernel::simd::LANES]],
+            scratch: &mut crate::kernel::product::Scratch
+        ) {
+            crate::kernel::product::multiply($simd, format, panels, x, out, scratch);
+        });
     };
     // One function.
-    (
-        @ $features:literal, $visibility:vis $name:ident $([$($used:tt)*][$($generics:tt)*])?
-        ($($argument:ident: $type:ty),*) $body:block
-    ) => {
-        $visibility fn $name $(<$($generics)*>)? ($($argument: $type),*) {
+    (@ $features:literal, $visibility:vis $name:ident($($argument:ident: $type:ty),*) $body:block) => {
+        $visibility fn $name($($argument: $type),*) {
             #[target_feature(enable = $features)]
-            fn compiled $(<$($generics)*>)? ($($argument: $type),*) $body
+            fn compiled($($argument: $type),*) $body
             // SAFETY: the table is handed out only where the features were detected.
-            unsafe { compiled $(::<$($used)*>)? ($($argument),*) }
+            unsafe { compiled($($argument),*) }
         }
     };
 }

@@ -39,17 +39,17 @@ const fn table(isa: &'static str, multiply: Multiply) -> Kernels {
 }
 
 mod plain {
-    pub static KERNELS: super::Kernels = super::table("neon", MULTIPLY);
+    pub static KERNELS: super::Kernels = super::table("neon", multiply);
     compile!(multiply "neon", super::Neon::<false, false>(()));
 }
 
 mod dots {
-    pub static KERNELS: super::Kernels = super::table("dotprod", MULTIPLY);
+    pub static KERNELS: super::Kernels = super::table("dotprod", multiply);
     compile!(multiply "neon,dotprod", super::Neon::<true, false>(()));
 }
 
 mod matrices {
-    pub static KERNELS: super::Kernels = super::table("i8mm", MULTIPLY);
+    pub static KERNELS: super::Kernels = super::table("i8mm", multiply);
     compile!(multiply "neon,dotprod,i8mm", super::Neon::<true, true>(()));
 }
 

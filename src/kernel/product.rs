@@ -54,24 +54,11 @@ macro_rules! with_layout {
     };
 }
 
-/// The parts of a product, compiled for one instruction set. Each is a function of its own, since what compilers take for
-/// a function grows faster than the function.
-pub(super) trait Parts {
-    /// [`one_row`]
-    fn one_row<L: Layout>(panel: &[u8], x: &[Block], out: &mut [f32; LANES]);
-    /// [`unpack`]
-    fn unpack<L: Layout>(panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch);
-    /// [`tiles`]
-    fn tiles<const PARTS: usize, const MIN: bool, const SIGNED: bool>(job: &Job<'_>, out: &mut [[f32; LANES]]);
-    /// [`floats`]
-    fn floats<C: Columns>(panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]);
-    /// [`layouts::with_outliers`]
-    fn with_outliers(panel: &[u8], columns: &mut [[f32; LANES]]);
-}
-
 /// Several panels, each of `size` bytes, times rows of activations: with `p` panels, `out[p * t + i]` is the part of panel
 /// `i` in the output of row `t`.
-pub(super) fn multiply<P: Parts>(
+#[inline(always)]
+pub(super) fn multiply<S: Simd>(
+    simd: S,
     format: Format,
     panels: Panels<'_>,
     x: Input<'_>,
@@ -84,23 +71,23 @@ pub(super) fn multiply<P: Parts>(
             for (i, panel) in panels.iter().enumerate() {
                 let out = &mut out[i..];
                 match format {
-                    Format::F32 => P::floats::<F32>(panel, x, out),
-                    Format::F16 => P::floats::<F16>(panel, x, out),
+                    Format::F32 => floats::<S, F32>(simd, panel, x, out),
+                    Format::F16 => floats::<S, F16>(simd, panel, x, out),
                     Format::Q4_1_O => {
                         scratch.columns.resize(cols, [0.0; LANES]);
-                        P::with_outliers(panel, &mut scratch.columns);
-                        P::floats::<Unpacked>(&scratch.columns, x, out);
+                        layouts::with_outliers(simd, panel, &mut scratch.columns);
+                        floats::<S, Unpacked>(simd, &scratch.columns, x, out);
                     }
-                    _ => P::floats::<BF16>(panel, x, out),
+                    _ => floats::<S, BF16>(simd, panel, x, out),
                 }
             }
         }
         Input::Blocks { data, per_row } if data.len() == per_row => with_layout!(format, L => {
             for (panel, out) in panels.iter().zip(out) {
-                P::one_row::<L>(panel, data, out);
+                one_row::<S, L>(simd, panel, data, out);
             }
         }),
-        Input::Blocks { data, per_row } => blocks::<P>(format, panels, data, per_row, out, scratch),
+        Input::Blocks { data, per_row } => blocks(simd, format, panels, data, per_row, out, scratch),
     }
 }
 
@@ -125,7 +112,9 @@ impl<'a> Panels<'a> {
 
 /// Several rows. The format is asked for at each step, so that there is one loop over tiles for each kind of layout, and not
 /// for each layout: a fifth of a megabyte more in the library.
-fn blocks<P: Parts>(
+#[inline(always)]
+fn blocks<S: Simd>(
+    simd: S,
     format: Format,
     panels: Panels<'_>,
     x: &[Block],
@@ -134,30 +123,35 @@ fn blocks<P: Parts>(
     scratch: &mut Scratch,
 ) {
     let (parts, min, signed, offset, totals) =
-        with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, i32::from(L::OFFSET), L::TOTALS));
+        with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, L::OFFSET, L::TOTALS));
+    let offset = match signed {
+        true => S::SIGNED_OFFSET,
+        false if S::SIGNED_TILES => 0,
+        false => i32::from(offset),
+    };
     let stride = panels.len();
     for (pair, bytes) in panels.bytes.chunks(2 * panels.size).enumerate() {
         let out = &mut out[2 * pair..];
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
-            with_layout!(format, L => P::unpack::<L>(Panels { bytes, ..panels }, columns.clone(), scratch));
+            with_layout!(format, L => unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
             match (parts, min, signed) {
-                (1, false, false) => P::tiles::<1, false, false>(&job, out),
-                (1, true, false) => P::tiles::<1, true, false>(&job, out),
-                (1, _, true) => P::tiles::<1, false, true>(&job, out),
-                (_, false, _) => P::tiles::<2, false, false>(&job, out),
-                (_, true, _) => P::tiles::<2, true, false>(&job, out),
+                (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
+                (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
+                (1, _, true) => tiles::<S, 1, false, true>(simd, &job, out),
+                (_, false, _) => tiles::<S, 2, false, false>(simd, &job, out),
+                (_, true, _) => tiles::<S, 2, true, false>(simd, &job, out),
             }
         }
     }
 }
 
 /// Panels taken apart, to be multiplied with some columns of rows of activations.
-pub(super) struct Job<'a> {
+struct Job<'a> {
     scratch: &'a Scratch,
     x: Blocks<'a>,
-    /// What unsigned levels are larger than weights, and where activations have the sums for minima.
+    /// What levels are larger than weights, and where activations have the sums for minima.
     offset: i32,
     totals: usize,
     /// From row to row of the output.
@@ -189,7 +183,7 @@ impl<'a> Blocks<'a> {
 
 /// One row of activations: the weights are used once, straight from the panel.
 #[inline(always)]
-pub(super) fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
+fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
     let mut sum = simd.splat(0.0);
     let offset = if L::SIGNED { S::SIGNED_OFFSET } else { i32::from(L::OFFSET) };
     for (u, unit) in panel.chunks_exact(L::BYTES).enumerate() {
@@ -234,7 +228,7 @@ fn add_part<S: Simd>(simd: S, scale: S::Floats, dot: S::Ints, x_scale: f32, sum:
 
 /// Takes some columns of panels apart.
 #[inline(always)]
-pub(super) fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
+fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
     let Scratch { panels: count, groups, scales, mins, .. } = scratch;
     *count = panels.len();
     let n_blocks = columns.len() * panels.len();
@@ -265,7 +259,7 @@ pub(super) fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: R
 
 /// Many rows of activations, as many at a time, and as many panels, as there are registers for.
 #[inline(always)]
-pub(super) fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
+fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     simd: S,
     job: &Job<'_>,
     out: &mut [[f32; LANES]],
@@ -310,11 +304,6 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
     out: &mut [[f32; LANES]],
 ) {
     let Job { scratch, x, offset, totals, stride } = job;
-    let offset = match SIGNED {
-        true => S::SIGNED_OFFSET,
-        false if S::SIGNED_TILES => 0,
-        false => *offset,
-    };
     let out = &mut out[stride * row + panel..];
     let n_blocks = x.columns.len();
     let rows = x.rows::<N>(row);
@@ -334,7 +323,7 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
             let mut first = [simd.ints(0); N];
             let mut quads = [&[][..]; N];
             for t in 0..N {
-                first[t] = first_dot(simd, offset, &rows[t][b], PARTS, part);
+                first[t] = first_dot(simd, *offset, &rows[t][b], PARTS, part);
                 quads[t] = part_of(&rows[t][b].quads, PARTS, part);
             }
             let mut weights = [&[][..]; P];
@@ -372,7 +361,7 @@ fn rows_of<T, const N: usize>(x: &[T], first: usize, width: usize) -> [&[T]; N] 
 }
 
 /// Columns of a panel of floats, 16 numbers each.
-pub(super) trait Columns {
+trait Columns {
     /// What a panel is made of, and how much of it is a column.
     type Part;
     const PARTS: usize;
@@ -427,7 +416,7 @@ impl Columns for Unpacked {
 
 /// Some rows of activations, and where their outputs lie: `stride` from row to row.
 #[derive(Clone, Copy)]
-pub(super) struct Floats<'a> {
+struct Floats<'a> {
     data: &'a [f32],
     cols: usize,
     stride: usize,
@@ -435,7 +424,7 @@ pub(super) struct Floats<'a> {
 
 /// One panel with all rows.
 #[inline(always)]
-pub(super) fn floats<S: Simd, C: Columns>(simd: S, panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]) {
+fn floats<S: Simd, C: Columns>(simd: S, panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]) {
     let Floats { data, cols, stride } = x;
     let n = data.len() / cols;
     let mut row = 0;

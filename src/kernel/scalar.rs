@@ -3,13 +3,10 @@
 //! Functions are generic over whether multiply and add may be fused, so that `avx2` can compile the same text for
 //! processors that do both in one instruction.
 
-use std::ops::Range;
-
 use half::{bf16, f16};
 
-use super::activations::{self, Block};
-use super::layouts::{self, Layout};
-use super::product::{self, Columns, Floats, Job, Panels, Parts, Scratch};
+use super::activations;
+use super::product;
 use super::simd::{LANES, Simd};
 use super::{Kernels, norm, vecmath, wkv};
 use crate::quant;
@@ -27,34 +24,12 @@ pub(super) static KERNELS: Kernels = Kernels {
     relu_squared: vecmath::relu_squared,
     normalize: norm::normalize,
     quantize: |row, out| activations::quantize(Scalar, row, out),
-    multiply: product::multiply::<Scalar>,
+    multiply: |format, panels, x, out, scratch| product::multiply(Scalar, format, panels, x, out, scratch),
 };
 
 /// No instruction set in particular.
 #[derive(Clone, Copy)]
 struct Scalar;
-
-impl Parts for Scalar {
-    fn one_row<L: Layout>(panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
-        product::one_row::<_, L>(Self, panel, x, out);
-    }
-
-    fn unpack<L: Layout>(panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
-        product::unpack::<_, L>(Self, panels, columns, scratch);
-    }
-
-    fn tiles<const PARTS: usize, const MIN: bool, const SIGNED: bool>(job: &Job<'_>, out: &mut [[f32; LANES]]) {
-        product::tiles::<_, PARTS, MIN, SIGNED>(Self, job, out);
-    }
-
-    fn floats<C: Columns>(panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]) {
-        product::floats::<_, C>(Self, panel, x, out);
-    }
-
-    fn with_outliers(panel: &[u8], columns: &mut [[f32; LANES]]) {
-        layouts::with_outliers(Self, panel, columns);
-    }
-}
 
 impl Simd for Scalar {
     type Bytes = [u8; 64];
