@@ -23,7 +23,7 @@
 #![cfg_attr(not(test), warn(clippy::panic, clippy::todo, clippy::unimplemented, clippy::unreachable))]
 
 pub mod chat;
-// It reads what others wrote, as others do below it that are marked alike: no index there that is not proven.
+// Modules that read what others wrote are marked like this one: no index there that is not proven.
 #[cfg_attr(not(test), warn(clippy::indexing_slicing))]
 pub mod checkpoint;
 #[cfg(feature = "cli")]

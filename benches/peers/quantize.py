@@ -7,6 +7,7 @@ Each takes its turn several times, on as many threads, with the plain encoder th
 
 import argparse
 import ctypes
+import os
 import statistics
 import subprocess
 import sys
@@ -30,22 +31,16 @@ def llama(source: str, target: str, format: str, threads: str) -> None:
         sys.exit(f"llama.cpp could not quantize {source}")
 
 
-def seconds(command: list[str | Path]) -> float:
-    """How long a program takes."""
+def measure(command: list[str | Path]) -> tuple[float, float]:
+    """How long a program takes, in seconds, and the most memory that it has resident, in GB."""
     started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
-def peak(command: list[str | Path]) -> float:
-    """The most memory that a program has resident, in GB."""
-    measure = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    run = subprocess.run([sys.executable, "-c", measure, *command], check=True, capture_output=True, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"failed: {' '.join(map(str, command))}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return int(run.stdout.split()[-1]) * unit / 1e9
+    return time.perf_counter() - started, usage.ru_maxrss * unit / 1e9
 
 
 def main() -> None:
@@ -67,9 +62,9 @@ def main() -> None:
         options = ["--type", format, "--policy", "llamacpp", "--encoder", "reference", "--threads", arguments.threads]
         ours = [arguments.volary, "convert", source, target, *options]
         theirs = [sys.executable, __file__, "llama", source, target, format, arguments.threads]
-        times = [(seconds(ours), seconds(theirs)) for _ in range(arguments.rounds)]
-        a, b = (statistics.median(column) for column in zip(*times, strict=True))
-        memory = f"{peak(ours):.2f} | {peak(theirs):.2f}"
+        rounds = [(*measure(ours), *measure(theirs)) for _ in range(arguments.rounds)]
+        a, a_peak, b, b_peak = (statistics.median(column) for column in zip(*rounds, strict=True))
+        memory = f"{a_peak:.2f} | {b_peak:.2f}"
         print(f"| {arguments.size} | {format} | {a:.1f} | {b:.1f} | {b / a:.2f} | {memory} |", flush=True)
         target.unlink()
 
