@@ -7,6 +7,7 @@ Each takes its turn several times, on as many threads, with the plain encoder th
 
 import argparse
 import ctypes
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -54,7 +55,9 @@ def main() -> None:
     parser.add_argument("--volary", default="target/release/volary")
     arguments = parser.parse_args()
     arguments.models.mkdir(parents=True, exist_ok=True)
-    source = file_of(arguments.size, "F16", arguments.models, arguments.volary)
+    # In a process of its own: Linux counts what the parent had resident for what it starts.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        source = pool.apply(file_of, (arguments.size, "F16", arguments.models, arguments.volary))
     print("| model | format | volary, s | llama.cpp, s | ratio | volary, peak GB | llama.cpp, peak GB |")
     print("|---|---|--:|--:|--:|--:|--:|")
     for format in arguments.formats:
