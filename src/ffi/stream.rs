@@ -46,6 +46,14 @@ impl TokenStream {
     }
 
     pub fn next(&self) -> Result<Option<Piece>> {
+        Ok(self.pull()?.map(Piece::from))
+    }
+
+    pub fn next_text(&self) -> Result<Option<String>> {
+        Ok(self.pull()?.map(|piece| if piece.thinking { String::new() } else { piece.text }))
+    }
+
+    fn pull(&self) -> Result<Option<generate::Piece>> {
         if self.model_closed.load(Ordering::Relaxed) {
             self.cancel.cancel();
         }
@@ -72,7 +80,7 @@ impl TokenStream {
             if !matches!((&piece, &source), (Ok(Some(_)), _) | (_, Source::Text(_))) {
                 *source = Source::Ended;
             }
-            Ok(piece?.map(Piece::from))
+            piece
         })
     }
 

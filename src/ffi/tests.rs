@@ -103,6 +103,20 @@ fn decoding_moves_the_state_and_evaluating_leaves_it() {
 }
 
 #[test]
+fn the_text_alone_is_that_of_the_pieces_without_thoughts() {
+    let model = model();
+    let shown = |stream: Arc<TokenStream>| std::iter::from_fn(|| stream.next_text().unwrap()).collect::<Vec<_>>();
+    let text = |stream: Arc<TokenStream>| std::iter::from_fn(|| Some(stream.next().unwrap()?.text)).collect::<Vec<_>>();
+    let generate = || model.generate("Once".into(), options(9)).unwrap();
+    assert_eq!(shown(generate()), text(generate()));
+    // The first ends the tag that begins a thought; none ends the thought.
+    let thinking = || GenerateOptions { logit_bias: vec![TokenBias { token: 62, bias: 1000.0 }], ..options(5) };
+    let chat = model.chat(None, Some("g1-think".into())).unwrap();
+    assert_eq!(shown(chat.send("Hello!".into(), thinking()).unwrap()), [""; 4]);
+    assert_eq!(text(chat.retry(thinking()).unwrap()), [">"; 4]);
+}
+
+#[test]
 fn a_reply_that_is_dropped_or_released_frees_its_chat_and_a_finished_one_pulls_no_other() {
     let chat = model().chat(Some("Be brief.".into()), None).unwrap();
     let reply = chat.send("Hello".into(), options(3)).unwrap();

@@ -231,7 +231,8 @@ pub(super) fn round(x: &[f32; BLOCK], inverse: f32) -> ([i32; 8], [i16; 2]) {
     let mut sums = [0i32; 2];
     for (sum, half) in sums.iter_mut().zip(rounded.as_chunks::<16>().0) {
         for rounded in half {
-            *sum += rounded;
+            // What is not finite gives large numbers, and a scale that is NaN whatever their sum is.
+            *sum = sum.wrapping_add(*rounded);
         }
     }
     let [first, second] = sums;

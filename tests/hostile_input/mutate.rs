@@ -136,6 +136,9 @@ fn archive(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
         entry.read_to_end(&mut content).ok()?;
         entries.push((String::from_utf8_lossy(entry.name_raw()).into_owned(), content));
     }
+    if entries.is_empty() {
+        return None;
+    }
     let chosen = random.below(entries.len());
     match random.below(16) {
         0 => _ = entries.remove(chosen),

@@ -54,6 +54,15 @@ def test_a_format_by_name(model: volary.Model) -> None:
         model.chat(format="no such format")
 
 
+def test_thoughts_are_pieces_but_no_text(model: volary.Model) -> None:
+    chat = model.chat(format="g1-think")
+    # The first ends the tag that begins a thought; none ends the thought.
+    thinking: Any = {"max_tokens": 5, "logit_bias": {ord(">"): 1000}}
+    assert list(chat.send("Hello!", **thinking)) == []
+    assert [(piece.text, piece.thinking) for piece in chat.retry(**thinking).pieces()] == 4 * [(">", True)]
+    assert (chat.history[-1].content, chat.history[-1].thought) == ("", ">>>>")
+
+
 def test_a_reply_that_is_dropped_ends(model: volary.Model) -> None:
     chat = model.chat()
     chat.send("a", **ENDLESS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from ._errors import NATIVE_ERRORS, call, translated
@@ -41,9 +41,9 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
         return self
 
     def __next__(self) -> str:
-        while (piece := self._next()) is not None:
-            if piece.text and not piece.thinking:
-                text: str = piece.text
+        text: str | None
+        while (text := self._next(self._native.next_text)) is not None:
+            if text:
                 return text
         raise StopIteration
 
@@ -51,9 +51,9 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
         return self
 
     async def __anext__(self) -> str:
-        while (piece := await self._next_async()) is not None:
-            if piece.text and not piece.thinking:
-                text: str = piece.text
+        text: str | None
+        while (text := await self._next_async(self._native.next_text)) is not None:
+            if text:
                 return text
         raise StopAsyncIteration
 
@@ -93,14 +93,14 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
         """End the stream and return the state after all text that it gave. Not for a chat's replies."""
         return State._of(call(self._native.take_state))
 
-    def _next(self) -> Any:
+    def _next(self, pull: Callable[[], Any]) -> Any:
         try:
             if self._prompt_is_read:
-                return self._native.next()
+                return pull()
             self._prompt_is_read = True
             if threading.current_thread() is threading.main_thread():
-                return self._read_prompt()
-            return self._native.next()
+                return self._read_prompt(pull)
+            return pull()
         except NATIVE_ERRORS as error:
             raise translated(error) from None
         except BaseException:
@@ -108,21 +108,21 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
             self.close()
             raise
 
-    def _read_prompt(self) -> Any:
+    def _read_prompt(self, pull: Callable[[], Any]) -> Any:
         """The first piece, pulled in another thread: a long prompt takes long, and only Python code notices Ctrl-C."""
         pulled: list[Any] = []
         failed: list[BaseException] = []
         ended = threading.Event()
 
-        def pull() -> None:
+        def work() -> None:
             try:
-                pulled.append(self._native.next())
+                pulled.append(pull())
             except BaseException as error:
                 failed.append(error)
             finally:
                 ended.set()
 
-        thread = threading.Thread(target=pull, name="volary-prompt", daemon=True)
+        thread = threading.Thread(target=work, name="volary-prompt", daemon=True)
         thread.start()
         try:
             # With a limit, because on Windows a wait without one hears of Ctrl-C only afterwards. (Not `join`: after
@@ -137,8 +137,8 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
             raise failed[0]
         return pulled[0]
 
-    async def _next_async(self) -> Any:
-        pulling = asyncio.get_running_loop().run_in_executor(None, self._native.next)
+    async def _next_async(self, pull: Callable[[], Any]) -> Any:
+        pulling = asyncio.get_running_loop().run_in_executor(None, pull)
         try:
             return await asyncio.shield(pulling)
         except NATIVE_ERRORS as error:
@@ -162,13 +162,13 @@ class Pieces(Iterator[Piece], AsyncIterator[Piece]):
         return self
 
     def __next__(self) -> Piece:
-        return _or_end(self._stream._next(), StopIteration)
+        return _or_end(self._stream._next(self._stream._native.next), StopIteration)
 
     def __aiter__(self) -> Pieces:
         return self
 
     async def __anext__(self) -> Piece:
-        return _or_end(await self._stream._next_async(), StopAsyncIteration)
+        return _or_end(await self._stream._next_async(self._stream._native.next), StopAsyncIteration)
 
 
 def _or_end(piece: Any, end: type[Exception]) -> Piece:

@@ -17,7 +17,7 @@ for _ in 0..<repeats {
     let generation = model.generate("Once upon a time", maxTokens: tokens, seed: 1, ignoreEos: true)
     let clock = ContinuousClock()
     let elapsed = try await clock.measure {
-        for try await _ in generation.pieces {}
+        for try await _ in generation {}
     }
     guard let timings = generation.stats?.timings else { fatalError("no statistics") }
     let native = timings.prefillSeconds + timings.decodeSeconds

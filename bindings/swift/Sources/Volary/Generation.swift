@@ -34,8 +34,8 @@ public struct Generation: AsyncSequence, Sendable {
         let pulling: Pulling
 
         public mutating func next() async throws -> String? {
-            while let piece = try await pulling.next() {
-                if !piece.text.isEmpty && !piece.thinking { return piece.text }
+            while let text = try await pulling.next({ try $0.nextText() }) {
+                if !text.isEmpty { return text }
             }
             return nil
         }
@@ -53,7 +53,7 @@ public struct Generation: AsyncSequence, Sendable {
             let pulling: Pulling
 
             public mutating func next() async throws -> Piece? {
-                try await pulling.next().map(Piece.init)
+                try await pulling.next({ try $0.next() }).map(Piece.init)
             }
         }
     }
@@ -80,12 +80,12 @@ final class Pulling: @unchecked Sendable {
         if case .success(let stream) = stream { latest.begin(stream) }
     }
 
-    func next() async throws -> VolaryGenerated.Piece? {
+    func next<P: Sendable>(_ pull: @escaping @Sendable (TokenStream) throws -> P?) async throws -> P? {
         let stream = try stream.get()
         let piece = try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation {
-                (continuation: CheckedContinuation<VolaryGenerated.Piece?, any Error>) in
-                queue.async { continuation.resume(with: Result { try call(stream.next) }) }
+                (continuation: CheckedContinuation<P?, any Error>) in
+                queue.async { continuation.resume(with: Result { try call { try pull(stream) } }) }
             }
         } onCancel: {
             stream.cancel()

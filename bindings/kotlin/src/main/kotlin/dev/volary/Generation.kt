@@ -7,7 +7,6 @@ import kotlinx.coroutines.flow.AbstractFlow
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.FlowCollector
 import kotlinx.coroutines.flow.flow
-import dev.volary.internal.Piece as NativePiece
 import dev.volary.internal.TokenStream as NativeStream
 
 /**
@@ -24,18 +23,19 @@ public class Generation internal constructor(internal val begin: () -> NativeStr
 
     /** The pieces with their tokens, and with a chat model's thoughts among them. */
     public val pieces: Flow<Piece> = flow {
-        run({}) { emit(it.ours()) }
+        run(NativeStream::next, {}) { emit(it.ours()) }
     }
 
     /** Collects the text; use `collect`. */
-    override suspend fun collectSafely(collector: FlowCollector<String>): Unit = run({}) { collector.emitAnswer(it) }
+    override suspend fun collectSafely(collector: FlowCollector<String>): Unit =
+        run(NativeStream::nextText, {}) { collector.emitShown(it) }
 
     /**
      * Collects the text as `collect` does, and gives the state after all of it, from which another text can go on.
      * Not for a chat's replies, whose state is the chat's.
      */
     public suspend fun collectState(collector: FlowCollector<String> = FlowCollector {}): State =
-        run({ State(call { it.takeState() }) }) { collector.emitAnswer(it) }
+        run(NativeStream::nextText, { State(call { it.takeState() }) }) { collector.emitShown(it) }
 
     /**
      * Ends the collections that are running before their next token, from any thread: they complete as if the text
@@ -52,17 +52,21 @@ public class Generation internal constructor(internal val begin: () -> NativeStr
     public val stats: Stats?
         get() = synchronized(running) { running.lastOrNull()?.stats()?.ours() ?: ended }
 
-    private suspend fun FlowCollector<String>.emitAnswer(piece: NativePiece) {
-        if (piece.text.isNotEmpty() && !piece.thinking) emit(piece.text)
+    private suspend fun FlowCollector<String>.emitShown(text: String) {
+        if (text.isNotEmpty()) emit(text)
     }
 
-    private suspend fun <T> run(atEnd: (NativeStream) -> T, collect: suspend (NativePiece) -> Unit): T {
+    private suspend fun <P : Any, T> run(
+        pull: (NativeStream) -> P?,
+        atEnd: (NativeStream) -> T,
+        collect: suspend (P) -> Unit,
+    ): T {
         currentCoroutineContext().ensureActive()
         val stream = toTheEnd { call(begin) }
         synchronized(running) { running.add(stream) }
         try {
             while (true) {
-                collect(offThread(stream::cancel) { call { stream.next() } } ?: break)
+                collect(offThread(stream::cancel) { call { pull(stream) } } ?: break)
             }
             return atEnd(stream)
         } finally {

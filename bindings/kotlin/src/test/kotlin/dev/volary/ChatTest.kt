@@ -42,6 +42,18 @@ class ChatTest {
     }
 
     @Test
+    fun `thoughts are pieces but no text`() = withModel { model ->
+        model.chat(format = "g1-think").use { chat ->
+            // The first ends the tag that begins a thought; none ends the thought.
+            val thinking = GenerateOptions(maxTokens = 5, logitBias = mapOf('>'.code to 1000.0))
+            assertEquals(listOf(), chat.send("Hello!", thinking).toList())
+            val pieces = chat.retry(thinking).pieces.toList()
+            assertEquals(List(4) { ">" to true }, pieces.map { it.text to it.thinking })
+            assertEquals("" to ">>>>", chat.history.last().run { content to thought })
+        }
+    }
+
+    @Test
     fun `a reply that is left ends where it was shown`() = withModel { model ->
         model.chat().use { chat ->
             chat.send("Hello!", letters(1000)).take(2).collect()
