@@ -132,35 +132,53 @@ fn run_all(products: &[Product<'_>], kernels: &Kernels, pool: &Pool) {
     const PARTS: [usize; 2] = [4, 8];
     /// Bytes of weights, times rows of activations, below which handing out costs more than it saves.
     const LEAST: usize = 1 << 15;
-    let mut parts = Vec::new();
-    let mut work = 0;
-    for product in products.iter().filter(|product| product.matrix.rows > 0) {
-        let strips = product.matrix.rows.div_ceil(LANES * TOGETHER);
-        let step = strips.div_ceil(PARTS[usize::from(product.x.len() > 1)] * pool.threads());
-        work += product.matrix.size() * product.x.len();
-        for first in (0..strips).step_by(step) {
-            parts.push((product, first..(first + step).min(strips)));
-        }
-    }
-    let run = |index: usize| {
-        let (product, strips) = &parts[index];
-        let panels = product.matrix.rows.div_ceil(LANES);
-        let mut out = Buffer::new(TOGETHER * LANES * product.x.len());
-        for strip in strips.clone() {
-            let panels = TOGETHER * strip..(TOGETHER * (strip + 1)).min(panels);
-            let out = &mut out[..panels.len() * LANES * product.x.len()];
-            product.matrix.multiply_panels(panels.clone(), product.x, kernels, out.as_chunks_mut().0);
-            // SAFETY: no other part has these panels, so nobody else writes these columns.
-            unsafe { product.write(panels.start * LANES, out, kernels) };
+    // RWKV-7's first layer has an empty one.
+    let products = || products.iter().filter(|product| product.matrix.rows > 0);
+    let step = |product: &Product<'_>| {
+        let parts = PARTS[usize::from(product.x.len() > 1)] * pool.threads();
+        product.strips().div_ceil(parts)
+    };
+    let work: usize = products().map(|product| product.matrix.size() * product.x.len()).sum();
+    let parts = products().map(|product| product.strips().div_ceil(step(product))).sum();
+    let run = |mut index: usize| {
+        for product in products() {
+            let (strips, step) = (product.strips(), step(product));
+            let parts = strips.div_ceil(step);
+            if index < parts {
+                // SAFETY: a part is one task's.
+                return unsafe { product.run(index * step..((index + 1) * step).min(strips), kernels) };
+            }
+            index -= parts;
         }
     };
     match work {
-        0..LEAST => (0..parts.len()).for_each(run),
-        _ => pool.run(parts.len(), &run),
+        0..LEAST => (0..parts).for_each(run),
+        _ => pool.run(parts, &run),
     }
 }
 
 impl Product<'_> {
+    /// Panels that are multiplied together, `TOGETHER` but for the last.
+    fn strips(&self) -> usize {
+        self.matrix.rows.div_ceil(LANES * TOGETHER)
+    }
+
+    /// Computes some strips.
+    ///
+    /// # Safety
+    /// Nobody else computes these meanwhile.
+    unsafe fn run(&self, strips: Range<usize>, kernels: &Kernels) {
+        let panels = self.matrix.rows.div_ceil(LANES);
+        let mut out = Buffer::new(TOGETHER * LANES * self.x.len());
+        for strip in strips {
+            let panels = TOGETHER * strip..(TOGETHER * (strip + 1)).min(panels);
+            let out = &mut out[..panels.len() * LANES * self.x.len()];
+            self.matrix.multiply_panels(panels.clone(), self.x, kernels, out.as_chunks_mut().0);
+            // SAFETY: no other strip has these panels.
+            unsafe { self.write(panels.start * LANES, out, kernels) };
+        }
+    }
+
     /// Writes the columns from `first` on, as many as there are in every row of `rows`, as far as the output has columns.
     ///
     /// # Safety

@@ -1,12 +1,11 @@
 //! The forward pass: a batch of sequences, each with its state, through all layers.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use half::{bf16, f16};
 
 use super::config::Generation;
-use super::pass::Pass;
+use super::pass::{Part, Pass};
 use super::rows::{Rows, all_finite};
 use super::state::State;
 use super::v4::LayerV4;
@@ -123,50 +122,38 @@ impl Network {
         let mut logits = vec![Vec::new(); batch.len()];
         let mut done = vec![0; batch.len()];
         let outcome = loop {
-            let taken = take_chunk(batch, &done, chunk);
-            if taken.is_empty() {
+            let parts = take_chunk(batch, &done, chunk);
+            if parts.is_empty() {
                 break Ok(logits);
             }
             if !progress(done.iter().sum::<usize>() as f64 / total as f64) {
                 break Err(Error::Cancelled);
             }
-            let rows = match self.pass(batch, &taken, kernels, pool) {
-                Ok(rows) => rows,
-                Err(error) => break Err(error),
-            };
-            for (index, rows) in rows {
-                logits[index].extend(rows);
+            if let Err(error) = self.pass(batch, &parts, &mut logits, kernels, pool) {
+                break Err(error);
             }
-            for (index, range) in taken {
-                done[index] = range.end;
+            for part in parts {
+                done[part.sequence] = part.tokens.end;
             }
         };
         trim_buffers();
         outcome
     }
 
-    /// One pass over some tokens of some sequences; gives the logits asked for, by the sequence's index.
+    /// One pass over some tokens of some sequences; adds the logits asked for to those of their sequences.
     ///
     /// NaN and infinity spread through everything that follows them, so that a look at what leaves the layers, and at
     /// the logits, finds them: a few numbers for each row of a matrix.
     fn pass(
         &self,
         batch: &mut [Sequence<'_>],
-        taken: &[(usize, Range<usize>)],
+        parts: &[Part],
+        logits: &mut [Vec<f32>],
         kernels: &'static Kernels,
         pool: &Pool,
-    ) -> Result<Vec<(usize, Vec<f32>)>> {
-        let mut x = self.embed(batch, taken, kernels);
-        let wanted = wanted_rows(batch, taken);
-        let mut rows = Vec::new();
-        let mut states = Vec::new();
-        let mut sequences: Vec<_> = batch.iter_mut().map(Some).collect();
-        for (index, range) in taken {
-            let start = rows.last().map_or(0, |r: &Range<usize>| r.end);
-            rows.push(start..start + range.len());
-            states.extend(sequences[*index].take().map(|sequence| &mut *sequence.state));
-        }
-        let mut pass = Pass { kernels, pool, states, rows, layer: 0, first_value: None };
+    ) -> Result<()> {
+        let mut x = self.embed(batch, parts, kernels);
+        let mut pass = Pass::new(kernels, pool, parts, batch.iter_mut().map(|sequence| &mut *sequence.state));
         for (layer, block) in self.blocks.iter().enumerate() {
             pass.layer = layer;
             block.layer.time_mix(&pass.normalized(&x, &block.ln1), &mut x, &mut pass);
@@ -180,7 +167,7 @@ impl Network {
         if !all_finite(&x.data) {
             return Err(self.not_finite());
         }
-        self.logits(&x, wanted, &pass)
+        self.logits(&x, &pass, logits)
     }
 
     fn not_finite(&self) -> Error {
@@ -189,11 +176,12 @@ impl Network {
     }
 
     /// `[n, n_embd]`, a row for each token taken.
-    fn embed(&self, batch: &[Sequence<'_>], taken: &[(usize, Range<usize>)], kernels: &Kernels) -> Rows {
-        let tokens: Vec<u32> = taken.iter().flat_map(|(i, range)| &batch[*i].tokens[range.clone()]).copied().collect();
-        let mut x = Rows::new(tokens.len(), self.ln_out.weight.len());
+    fn embed(&self, batch: &[Sequence<'_>], parts: &[Part], kernels: &Kernels) -> Rows {
+        let n = parts.iter().map(|part| part.tokens.len()).sum();
+        let tokens = parts.iter().flat_map(|part| &batch[part.sequence].tokens[part.tokens.clone()]);
+        let mut x = Rows::new(n, self.ln_out.weight.len());
         for (row, token) in x.iter_mut().zip(tokens) {
-            self.emb.read_row(token as usize, kernels, row);
+            self.emb.read_row(*token as usize, kernels, row);
         }
         let Some(ln0) = &self.ln0 else { return x };
         x.iter_mut().for_each(|row| ln0.apply(row, kernels));
@@ -205,10 +193,10 @@ impl Network {
     }
 
     /// The head is as large as several layers: it runs on the rows somebody asked for, all together.
-    fn logits(&self, x: &Rows, wanted: Vec<(usize, Range<usize>)>, pass: &Pass<'_>) -> Result<Vec<(usize, Vec<f32>)>> {
-        let rows: Vec<usize> = wanted.iter().flat_map(|(_, range)| range.clone()).collect();
+    fn logits(&self, x: &Rows, pass: &Pass<'_>, out: &mut [Vec<f32>]) -> Result<()> {
+        let rows: Vec<usize> = pass.parts.iter().flat_map(|part| part.wanted.clone()).collect();
         if rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let [normalized] = Activations::fill(rows.len(), [&[&self.head]], pass.kernels, pass.pool, |_, row, out| {
             out.copy_from_slice(x.row(rows[row]));
@@ -219,44 +207,34 @@ impl Network {
             return Err(self.not_finite());
         }
         let mut rest = &logits.data[..];
-        let mut split = Vec::with_capacity(wanted.len());
-        for (index, range) in wanted {
-            let (own, others) = rest.split_at(range.len() * logits.width);
-            split.push((index, own.to_vec()));
+        for part in pass.parts {
+            let (own, others) = rest.split_at(part.wanted.len() * logits.width);
+            out[part.sequence].extend_from_slice(own);
             rest = others;
         }
-        Ok(split)
+        Ok(())
     }
 }
 
-/// The next tokens of each sequence, `chunk` in all, by the sequence's index. `done` counts those already run.
-fn take_chunk(batch: &[Sequence<'_>], done: &[usize], chunk: usize) -> Vec<(usize, Range<usize>)> {
-    let mut room = chunk;
-    let mut taken = Vec::new();
+/// The next tokens of each sequence that has any left, `chunk` in all. `done` counts those already run.
+fn take_chunk(batch: &[Sequence<'_>], done: &[usize], chunk: usize) -> Vec<Part> {
+    let mut first = 0;
+    let mut parts = Vec::new();
     for (index, (sequence, &start)) in batch.iter().zip(done).enumerate() {
-        let len = (sequence.tokens.len() - start).min(room);
-        if len > 0 {
-            taken.push((index, start..start + len));
-            room -= len;
+        let tokens = start..sequence.tokens.len().min(start + chunk - first);
+        if tokens.is_empty() {
+            continue;
         }
+        let rows = first..first + tokens.len();
+        let wanted = match sequence.logits {
+            Logits::All => rows.clone(),
+            Logits::Last if tokens.end == sequence.tokens.len() => rows.end - 1..rows.end,
+            _ => rows.end..rows.end,
+        };
+        first = rows.end;
+        parts.push(Part { sequence: index, tokens, rows, wanted });
     }
-    taken
-}
-
-/// Which rows of the pass need logits, by the sequence's index.
-fn wanted_rows(batch: &[Sequence<'_>], taken: &[(usize, Range<usize>)]) -> Vec<(usize, Range<usize>)> {
-    let mut wanted = Vec::new();
-    let mut row = 0;
-    for (index, range) in taken {
-        let end = row + range.len();
-        match batch[*index].logits {
-            Logits::All => wanted.push((*index, row..end)),
-            Logits::Last if range.end == batch[*index].tokens.len() => wanted.push((*index, end - 1..end)),
-            _ => {}
-        }
-        row = end;
-    }
-    wanted
+    parts
 }
 
 #[cfg(test)]

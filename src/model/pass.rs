@@ -13,13 +13,27 @@ use crate::pool::{Disjoint, Pool};
 pub(crate) struct Pass<'a> {
     pub kernels: &'static Kernels,
     pub pool: &'a Pool,
-    pub states: Vec<&'a mut State>,
-    /// The rows of each sequence, in the order of `states`. None is empty.
-    pub rows: Vec<Range<usize>>,
+    /// What it has of each sequence. None is without tokens.
+    pub parts: &'a [Part],
+    /// The rows before, for each half of each layer of each part's state, and the recurrence of each: see `at`.
+    shifts: Vec<[&'a mut [f32]; 2]>,
+    wkv: Vec<Disjoint<'a, f32>>,
     /// The layer at work.
     pub layer: usize,
     /// RWKV-7: the first layer's values, which later layers mix in.
     pub first_value: Option<Rows>,
+}
+
+/// The tokens of one sequence that a pass has.
+pub(crate) struct Part {
+    /// The sequence's index in the batch.
+    pub sequence: usize,
+    /// The tokens, by their place in the sequence.
+    pub tokens: Range<usize>,
+    /// Their rows in the pass.
+    pub rows: Range<usize>,
+    /// The rows of which logits are wanted.
+    pub wanted: Range<usize>,
 }
 
 /// Which half of a layer is at work; each remembers the previous token by itself.
@@ -29,10 +43,31 @@ pub(crate) enum Shift {
     ChannelMix,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    /// Of sequences in the order of `parts`. What a layer needs for each of them is listed here for all layers at once, so
+    /// that a layer allocates nothing.
+    pub fn new(
+        kernels: &'static Kernels,
+        pool: &'a Pool,
+        parts: &'a [Part],
+        batch: impl Iterator<Item = &'a mut State>,
+    ) -> Self {
+        let mut batch = batch.enumerate();
+        let states = parts.iter().filter_map(|part| batch.find(|(sequence, _)| *sequence == part.sequence));
+        let layers = states.flat_map(|(_, state)| state.layers_mut());
+        let lists = layers.map(|layer| ([layer.time_shift, layer.channel_shift], Disjoint::new(layer.wkv)));
+        let (shifts, wkv) = lists.unzip();
+        Self { kernels, pool, parts, shifts, wkv, layer: 0, first_value: None }
+    }
+
+    /// Where the current layer of a part is in the lists.
+    fn at(&self, part: usize) -> usize {
+        part * (self.wkv.len() / self.parts.len()) + self.layer
+    }
+
     /// Rows of the batch.
     pub fn len(&self) -> usize {
-        self.rows.last().map_or(0, |rows| rows.end)
+        self.parts.last().map_or(0, |part| part.rows.end)
     }
 
     /// The inputs of some products each. `fill` computes a row of an input: `fill(input, row, out)`.
@@ -96,18 +131,18 @@ impl Pass<'_> {
     }
 
     /// Rows with those before them; the last row of each sequence stays in its state for the next pass.
-    pub fn token_shift<'x>(&mut self, x: &'x Rows, shift: Shift) -> Shifted<'x> {
-        let mut before = Rows::new(self.rows.len(), x.width);
-        for ((state, rows), before) in self.states.iter_mut().zip(&self.rows).zip(before.iter_mut()) {
-            let layer = state.layer_mut(self.layer);
-            let last = match shift {
-                Shift::TimeMix => layer.time_shift,
-                Shift::ChannelMix => layer.channel_shift,
-            };
+    pub fn token_shift<'x>(&mut self, x: &'x Rows, shift: Shift) -> Shifted<'x>
+    where
+        'a: 'x,
+    {
+        let mut before = Rows::new(self.parts.len(), x.width);
+        for (index, before) in before.iter_mut().enumerate() {
+            let at = self.at(index);
+            let last = &mut self.shifts[at][shift as usize];
             before.copy_from_slice(last);
-            last.copy_from_slice(x.row(rows.end - 1));
+            last.copy_from_slice(x.row(self.parts[index].rows.end - 1));
         }
-        Shifted { rows: x, before, starts: self.rows.iter().map(|rows| rows.start).collect() }
+        Shifted { rows: x, before, parts: self.parts }
     }
 
     /// `x + (previous - x) * mix` for each of some mixes, by channel: how much of the previous token flows in.
@@ -167,12 +202,12 @@ impl Pass<'_> {
         run: impl Fn(usize, Range<usize>, Disjoint<'_, f32>, Disjoint<'_, f32>) + Sync,
     ) -> Rows {
         let mut out = Rows::new(self.len(), n_embd);
-        let (layer, parts) = (self.layer, n_embd.div_ceil(part));
+        let each = n_embd.div_ceil(part);
         let all = Disjoint::new(&mut out.data);
-        let states: Vec<_> = self.states.iter_mut().map(|state| Disjoint::new(state.layer_mut(layer).wkv)).collect();
-        self.pool.run(states.len() * parts, &|task| {
-            let sequence = task / parts;
-            run(task % parts, self.rows[sequence].clone(), states[sequence], all);
+        let this = &*self;
+        this.pool.run(this.parts.len() * each, &|task| {
+            let sequence = task / each;
+            run(task % each, this.parts[sequence].rows.clone(), this.wkv[this.at(sequence)], all);
         });
         out
     }
@@ -183,8 +218,7 @@ pub(crate) struct Shifted<'a> {
     rows: &'a Rows,
     /// For each sequence the last row of the pass before.
     before: Rows,
-    /// The first row of each sequence.
-    starts: Vec<usize>,
+    parts: &'a [Part],
 }
 
 impl Shifted<'_> {
@@ -194,7 +228,7 @@ impl Shifted<'_> {
 
     /// The row of the same sequence's token before.
     pub fn previous(&self, i: usize) -> &[f32] {
-        match self.starts.binary_search(&i) {
+        match self.parts.binary_search_by_key(&i, |part| part.rows.start) {
             Ok(sequence) => self.before.row(sequence),
             Err(_) => self.rows.row(i - 1),
         }

@@ -53,18 +53,21 @@ impl State {
             n_layer: config.n_layer,
         };
         if config.generation == Generation::V4 {
-            for layer in 0..config.n_layer {
-                state.layer_mut(layer).wkv[2 * config.n_embd..].fill(NO_KEY);
+            for layer in state.layers_mut() {
+                layer.wkv[2 * config.n_embd..].fill(NO_KEY);
             }
         }
         state
     }
 
-    pub(crate) fn layer_mut(&mut self, layer: usize) -> LayerState<'_> {
-        let size = self.data.len() / self.n_layer;
-        let (channel_shift, rest) = self.data[layer * size..(layer + 1) * size].split_at_mut(self.n_embd);
-        let (time_shift, wkv) = rest.split_at_mut(self.n_embd);
-        LayerState { channel_shift, time_shift, wkv }
+    /// A model has one at least.
+    pub(crate) fn layers_mut(&mut self) -> impl Iterator<Item = LayerState<'_>> {
+        let (size, n_embd) = (self.data.len() / self.n_layer, self.n_embd);
+        self.data.chunks_exact_mut(size).map(move |layer| {
+            let (channel_shift, rest) = layer.split_at_mut(n_embd);
+            let (time_shift, wkv) = rest.split_at_mut(n_embd);
+            LayerState { channel_shift, time_shift, wkv }
+        })
     }
 
     /// Bytes of its numbers.
@@ -95,23 +98,22 @@ impl State {
             let own = self.n_layer;
             return mismatch(format!("holds states of {n_layer} layers, not of {own}; it belongs to another model"));
         }
-        for layer in 0..self.n_layer {
-            let tensor = checkpoint.tensor(&name(layer))?;
+        let head_size = self.head_size;
+        for (index, layer) in self.layers_mut().enumerate() {
+            let tensor = checkpoint.tensor(&name(index))?;
             if tensor.shape != wanted {
                 let (name, shape) = (tensor.name, tensor.shape);
                 return mismatch(format!(
                     "{name} is {shape:?}, but the model needs {wanted:?}; it belongs to another model"
                 ));
             }
-            let head_size = self.head_size;
             let tuned = tensor.to_f32();
             if !all_finite(&tuned) {
                 let cause = format!("{} holds NaN or infinity; it is damaged, download or train it again", tensor.name);
                 return Err(Error::format(checkpoint.path(), cause));
             }
-            let wkv = self.layer_mut(layer).wkv;
-            wkv.copy_from_slice(&tuned);
-            transpose_heads(wkv, head_size);
+            layer.wkv.copy_from_slice(&tuned);
+            transpose_heads(layer.wkv, head_size);
         }
         Ok(())
     }
@@ -148,10 +150,8 @@ impl State {
     /// From our layout to rwkv.cpp's or back: they differ in the order of RWKV-7's matrices only.
     fn exchange_layout(&mut self) {
         if self.generation == Generation::V7 {
-            for layer in 0..self.n_layer {
-                let head_size = self.head_size;
-                transpose_heads(self.layer_mut(layer).wkv, head_size);
-            }
+            let head_size = self.head_size;
+            self.layers_mut().for_each(|layer| transpose_heads(layer.wkv, head_size));
         }
     }
 
