@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::activations::{ActivationRows, Activations, Input};
-use super::product::{Line, Panels, Scratch};
+use super::memory::{Arena, Memory};
+use super::product::{Panels, Scratch};
 use super::simd::LANES;
 use super::{Buffer, Kernels};
 use crate::checkpoint::Tensor;
@@ -20,7 +21,7 @@ pub(crate) struct Matrix {
     cols: usize,
     format: Format,
     /// Panels of 16 rows, as `quant::panels` makes them, `size` bytes each.
-    lines: Vec<Line>,
+    panels: Memory,
     size: usize,
 }
 
@@ -28,18 +29,23 @@ impl Matrix {
     /// Takes a tensor of two dimensions out of its file.
     ///
     /// # Errors
-    /// [`Error::Format`] if it has other dimensions.
-    pub fn new(tensor: &Tensor<'_>, pool: &Pool) -> Result<Self> {
+    /// [`Error::Format`] if it has other dimensions, [`Error::Io`] if there is no memory for it.
+    pub fn new(tensor: &Tensor<'_>, arena: &mut Arena, pool: &Pool) -> Result<Self> {
         let (rows, cols) = dimensions(tensor)?;
         let format = tensor.format;
         let size = quant::panel_size(format, cols);
-        let lines = if rows > 0 && size > 0 { packed(tensor, rows, size, pool) } else { Vec::new() };
-        Ok(Self { rows, cols, format, lines, size })
+        let panels = if size > 0 { size * rows.div_ceil(LANES) } else { 0 };
+        let panels = arena.fill(panels, |panels| {
+            let row_size = tensor.data.len() / rows;
+            let tasks = panels.chunks_exact_mut(size).zip(tensor.data.chunks(row_size * LANES)).collect();
+            pool.for_each(tasks, |(panel, rows)| quant::pack(format, rows, row_size, panel));
+        })?;
+        Ok(Self { rows, cols, format, panels, size })
     }
 
     /// A matrix without rows, whose products are empty.
     pub const fn empty() -> Self {
-        Self { rows: 0, cols: 0, format: Format::F32, lines: Vec::new(), size: 0 }
+        Self { rows: 0, cols: 0, format: Format::F32, panels: Memory::empty(), size: 0 }
     }
 
     pub fn rows(&self) -> usize {
@@ -64,7 +70,7 @@ impl Matrix {
     /// row `t`.
     fn multiply_panels(&self, panels: Range<usize>, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
         thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
-        let bytes = &bytes_of(&self.lines)[panels.start * self.size..panels.end * self.size];
+        let bytes = &self.panels[panels.start * self.size..panels.end * self.size];
         SCRATCH.with_borrow_mut(|scratch| {
             (kernels.multiply)(self.format, Panels { bytes, size: self.size }, x, out, scratch);
         });
@@ -212,22 +218,28 @@ impl Product<'_> {
 pub(crate) struct Table {
     rows: usize,
     format: Format,
-    bytes: Vec<u8>,
+    bytes: Memory,
 }
 
 impl Table {
     /// Copies a tensor of two dimensions out of its file.
     ///
     /// # Errors
-    /// [`Error::Format`] if it has other dimensions.
-    pub fn new(tensor: &Tensor<'_>, pool: &Pool) -> Result<Self> {
+    /// [`Error::Format`] if it has other dimensions, [`Error::Io`] if there is no memory for it.
+    pub fn new(tensor: &Tensor<'_>, arena: &mut Arena, pool: &Pool) -> Result<Self> {
+        /// In parallel: most of the time goes into the first touch of the pages on either side.
+        const TASK: usize = 1 << 20;
         let (rows, _) = dimensions(tensor)?;
-        Ok(Self { rows, format: tensor.format, bytes: copied(&tensor.data, pool) })
+        let bytes = arena.fill(tensor.data.len(), |bytes| {
+            let tasks = bytes.chunks_mut(TASK).zip(tensor.data.chunks(TASK)).collect();
+            pool.for_each(tasks, |(to, from)| to.copy_from_slice(from));
+        })?;
+        Ok(Self { rows, format: tensor.format, bytes })
     }
 
     /// A table that is never used.
     pub fn empty() -> Self {
-        Self { rows: 0, format: Format::F32, bytes: Vec::new() }
+        Self { rows: 0, format: Format::F32, bytes: Memory::empty() }
     }
 
     /// Bytes the numbers take in memory.
@@ -247,29 +259,4 @@ fn dimensions(tensor: &Tensor<'_>) -> Result<(usize, usize)> {
         [rows, cols] => Ok((rows, cols)),
         _ => Err(Error::format(tensor.name, format!("has the shape {:?}; a matrix is needed", tensor.shape))),
     }
-}
-
-fn bytes_of(lines: &[Line]) -> &[u8] {
-    // SAFETY: a `Line` is 64 bytes without padding.
-    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
-}
-
-/// Packs rows into panels of `size` bytes.
-fn packed(tensor: &Tensor<'_>, rows: usize, size: usize, pool: &Pool) -> Vec<Line> {
-    let row_size = tensor.data.len() / rows;
-    let panels = rows.div_ceil(LANES);
-    let mut lines = vec![Line([0; 64]); (panels * size).div_ceil(64)];
-    // SAFETY: a `Line` is 64 bytes without padding, and any bytes are one.
-    let bytes: &mut [u8] = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 64 * lines.len()) };
-    let tasks = bytes.chunks_exact_mut(size).zip(tensor.data.chunks(row_size * LANES)).collect();
-    pool.for_each(tasks, |(panel, rows)| quant::pack(tensor.format, rows, row_size, panel));
-    lines
-}
-
-/// Copies bytes out of a file. In parallel: most of the time goes into the first touch of the pages on either side.
-fn copied(bytes: &[u8], pool: &Pool) -> Vec<u8> {
-    const TASK: usize = 1 << 20;
-    let mut out = vec![0; bytes.len()];
-    pool.for_each(out.chunks_mut(TASK).zip(bytes.chunks(TASK)).collect(), |(out, bytes)| out.copy_from_slice(bytes));
-    out
 }

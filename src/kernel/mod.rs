@@ -11,6 +11,7 @@ mod avx512;
 mod buffer;
 mod layouts;
 mod matrix;
+mod memory;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod norm;
@@ -33,6 +34,7 @@ pub(crate) use activations::Activations;
 pub(crate) use buffer::kept_bytes;
 pub(crate) use buffer::{Buffer, trim_buffers};
 pub(crate) use matrix::{Matrix, Table, multiply_add, multiply_all, multiply_relu_squared};
+pub(crate) use memory::Arena;
 pub(crate) use norm::Norm;
 pub(crate) use wkv::{Head4, Head5, LARGEST_HEAD, Parameters7, Token7};
 

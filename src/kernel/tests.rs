@@ -1,6 +1,8 @@
 #[cfg(target_arch = "aarch64")]
 use std::arch::is_aarch64_feature_detected;
 
+use std::path::Path;
+
 use half::{bf16, f16};
 
 use super::*;
@@ -107,6 +109,10 @@ fn every_instruction_set_agrees_with_scalar_on_the_recurrences() {
 }
 
 /// A matrix of random blocks whose scales are of usual size.
+fn matrix(tensor: &Tensor<'_>, pool: &Pool) -> Matrix {
+    Matrix::new(tensor, &mut Arena::new(Path::new("a.gguf")), pool).unwrap()
+}
+
 fn random_matrix(format: Format, rows: usize, cols: usize) -> (Matrix, Vec<f32>) {
     let mut values = noise(1, rows * cols);
     // Outliers, zeros, and a block of nothing but zeros.
@@ -117,7 +123,7 @@ fn random_matrix(format: Format, rows: usize, cols: usize) -> (Matrix, Vec<f32>)
     quant::encode(format, Encoder::Reference, &values, &mut bytes);
     quant::decode(format, &bytes, &mut values);
     let tensor = Tensor { name: "w", shape: &[rows, cols], format, data: bytes.into() };
-    (Matrix::new(&tensor, &Pool::new(Some(2)).unwrap()).unwrap(), values)
+    (matrix(&tensor, &Pool::new(Some(2)).unwrap()), values)
 }
 
 fn product(matrix: &Matrix, x: &[f32], kernels: &Kernels, pool: &Pool) -> Vec<f32> {
@@ -245,7 +251,7 @@ fn weights_and_activations_at_the_ends_of_their_ranges_do_not_overflow() {
         let data = block.repeat(2 * 16);
         let tensor = Tensor { name: "w", shape: &[16, cols], format: Format::Q8_0, data: data.into() };
         let pool = Pool::new(Some(1)).unwrap();
-        let matrix = Matrix::new(&tensor, &pool).unwrap();
+        let matrix = matrix(&tensor, &pool);
         for sign in [1.0, -1.0] {
             for kernels in available() {
                 for n in [1, 2, 4, 8, 9] {

@@ -8,7 +8,7 @@ use super::Progress;
 use super::config::{Config, DAMAGED};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::error::{Error, Result};
-use crate::kernel::{Matrix, Norm, Table};
+use crate::kernel::{Arena, Matrix, Norm, Table};
 use crate::pool::Pool;
 use crate::quant::{self, Encoder};
 use crate::quantize::{Plan, recode};
@@ -29,6 +29,7 @@ pub(crate) struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     pub config: &'a Config,
     pool: &'a Pool,
+    arena: Arena,
     progress: Option<&'a Progress>,
     /// Matrices stay in the file: only their shapes are looked at.
     only_checks: bool,
@@ -50,6 +51,7 @@ impl<'a> Loader<'a> {
             checkpoint,
             config,
             pool,
+            arena: Arena::new(checkpoint.path()),
             progress,
             only_checks: false,
             plan: None,
@@ -148,8 +150,7 @@ impl<'a> Loader<'a> {
         }
         let tensor = self.tensor(name)?;
         let size = tensor.data.len();
-        self.check_memory(size)?;
-        let table = Table::new(&self.recoded(tensor)?, self.pool)?;
+        let table = Table::new(&self.recoded(tensor)?, &mut self.arena, self.pool)?;
         self.resident += table.size();
         self.loaded(name, size)?;
         Ok(table)
@@ -190,8 +191,7 @@ impl<'a> Loader<'a> {
     }
 
     fn take(&mut self, tensor: Tensor<'_>) -> Result<Matrix> {
-        self.check_memory(tensor.data.len())?;
-        let matrix = Matrix::new(&self.recoded(tensor)?, self.pool)?;
+        let matrix = Matrix::new(&self.recoded(tensor)?, &mut self.arena, self.pool)?;
         self.resident += matrix.size();
         self.multiplications += matrix.rows() * matrix.cols();
         Ok(matrix)
@@ -214,6 +214,7 @@ impl<'a> Loader<'a> {
         let recoded = match &self.plan {
             None => tensor,
             Some((plan, encoder)) => {
+                self.check_memory(tensor.data.len())?;
                 let (format, mut data) = (plan.format(tensor.name), Vec::new());
                 let mut append = |bytes: &[u8]| {
                     data.extend_from_slice(bytes);
