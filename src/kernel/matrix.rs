@@ -70,9 +70,9 @@ impl Matrix {
     /// row `t`.
     fn multiply_panels(&self, panels: Range<usize>, x: Input<'_>, kernels: &Kernels, out: &mut [[f32; LANES]]) {
         thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
-        let bytes = &self.panels[panels.start * self.size..panels.end * self.size];
+        let parts = &self.panels[panels.start * self.size..panels.end * self.size];
         SCRATCH.with_borrow_mut(|scratch| {
-            (kernels.multiply)(self.format, Panels { bytes, size: self.size }, x, out, scratch);
+            (kernels.multiply)(self.format, Panels { parts, size: self.size }, x, out, scratch);
         });
     }
 }

@@ -381,11 +381,6 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
     }
 
     #[inline(always)]
-    fn add(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
-        unsafe { registers!(i => vaddq_f32(a[i], b[i])) }
-    }
-
-    #[inline(always)]
     fn mul(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {
         unsafe { registers!(i => vmulq_f32(a[i], b[i])) }
     }

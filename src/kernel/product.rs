@@ -23,7 +23,7 @@ pub(crate) struct Scratch {
     /// For each block or half of one the scales of 16 rows, and their minima.
     scales: Vec<[f32; LANES]>,
     mins: Vec<[f32; LANES]>,
-    /// One panel as numbers.
+    /// Panels as numbers.
     columns: Vec<[f32; LANES]>,
 }
 
@@ -67,19 +67,18 @@ pub(super) fn multiply<S: Simd>(
 ) {
     match x {
         Input::Floats { data, cols } => {
-            let x = Floats { data, cols, stride: panels.len() };
-            for (i, panel) in panels.iter().enumerate() {
-                let out = &mut out[i..];
-                match format {
-                    Format::F32 => floats::<S, F32>(simd, panel, x, out),
-                    Format::F16 => floats::<S, F16>(simd, panel, x, out),
-                    Format::Q4_1_O => {
-                        scratch.columns.resize(cols, [0.0; LANES]);
-                        layouts::with_outliers(simd, panel, &mut scratch.columns);
-                        floats::<S, Unpacked>(simd, &scratch.columns, x, out);
+            let x = Floats { data, cols };
+            match format {
+                Format::F32 => floats::<S, F32>(simd, panels, x, out),
+                Format::F16 => floats::<S, F16>(simd, panels, x, out),
+                Format::Q4_1_O => {
+                    scratch.columns.resize(cols * panels.len(), [0.0; LANES]);
+                    for (panel, columns) in panels.iter().zip(scratch.columns.chunks_exact_mut(cols)) {
+                        layouts::with_outliers(simd, panel, columns);
                     }
-                    _ => floats::<S, BF16>(simd, panel, x, out),
+                    floats::<S, Unpacked>(simd, Panels { parts: &scratch.columns, size: cols }, x, out);
                 }
+                _ => floats::<S, BF16>(simd, panels, x, out),
             }
         }
         Input::Blocks { data, per_row } if data.len() == per_row => with_layout!(format, L => {
@@ -93,20 +92,20 @@ pub(super) fn multiply<S: Simd>(
 
 /// Panels of one matrix that lie one after the other.
 #[derive(Clone, Copy)]
-pub(super) struct Panels<'a> {
-    pub bytes: &'a [u8],
-    /// Bytes of each.
+pub(super) struct Panels<'a, Part = u8> {
+    pub parts: &'a [Part],
+    /// Parts of each: bytes, or columns that were taken out of a quantized panel.
     pub size: usize,
 }
 
-impl<'a> Panels<'a> {
-    pub fn len(self) -> usize {
-        self.bytes.len() / self.size
+impl<'a, Part> Panels<'a, Part> {
+    pub fn len(&self) -> usize {
+        self.parts.len() / self.size
     }
 
     #[inline]
-    fn iter(self) -> std::slice::ChunksExact<'a, u8> {
-        self.bytes.chunks_exact(self.size)
+    fn iter(&self) -> std::slice::ChunksExact<'a, Part> {
+        self.parts.chunks_exact(self.size)
     }
 }
 
@@ -130,11 +129,11 @@ fn blocks<S: Simd>(
         false => i32::from(offset),
     };
     let stride = panels.len();
-    for (pair, bytes) in panels.bytes.chunks(2 * panels.size).enumerate() {
+    for (pair, own) in panels.parts.chunks(2 * panels.size).enumerate() {
         let out = &mut out[2 * pair..];
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
-            with_layout!(format, L => unpack::<S, L>(simd, Panels { bytes, ..panels }, columns.clone(), scratch));
+            with_layout!(format, L => unpack::<S, L>(simd, Panels { parts: own, ..panels }, columns.clone(), scratch));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
             match (parts, min, signed) {
                 (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
@@ -362,9 +361,8 @@ fn rows_of<T, const N: usize>(x: &[T], first: usize, width: usize) -> [&[T]; N] 
 
 /// Columns of a panel of floats, 16 numbers each.
 trait Columns {
-    /// What a panel is made of, and how much of it is a column.
-    type Part;
-    const PARTS: usize;
+    /// What a panel is made of.
+    type Part: Copy;
     fn column<S: Simd>(simd: S, panel: &[Self::Part], index: usize) -> S::Floats;
 }
 
@@ -376,7 +374,6 @@ struct Unpacked;
 
 impl Columns for F32 {
     type Part = u8;
-    const PARTS: usize = 64;
 
     #[inline(always)]
     fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
@@ -386,7 +383,6 @@ impl Columns for F32 {
 
 impl Columns for F16 {
     type Part = u8;
-    const PARTS: usize = 32;
 
     #[inline(always)]
     fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
@@ -396,7 +392,6 @@ impl Columns for F16 {
 
 impl Columns for BF16 {
     type Part = u8;
-    const PARTS: usize = 32;
 
     #[inline(always)]
     fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
@@ -406,7 +401,6 @@ impl Columns for BF16 {
 
 impl Columns for Unpacked {
     type Part = [f32; LANES];
-    const PARTS: usize = 1;
 
     #[inline(always)]
     fn column<S: Simd>(simd: S, panel: &[[f32; LANES]], index: usize) -> S::Floats {
@@ -414,64 +408,99 @@ impl Columns for Unpacked {
     }
 }
 
-/// Some rows of activations, and where their outputs lie: `stride` from row to row.
+/// Some rows of activations.
 #[derive(Clone, Copy)]
 struct Floats<'a> {
     data: &'a [f32],
     cols: usize,
-    stride: usize,
 }
 
-/// One panel with all rows.
+/// As many panels and rows at a time as there are registers for. Rows stay in the nearest cache while the panels pass.
 #[inline(always)]
-fn floats<S: Simd, C: Columns>(simd: S, panel: &[C::Part], x: Floats<'_>, out: &mut [[f32; LANES]]) {
-    let Floats { data, cols, stride } = x;
-    let n = data.len() / cols;
+fn floats<S: Simd, C: Columns>(simd: S, panels: Panels<'_, C::Part>, x: Floats<'_>, out: &mut [[f32; LANES]]) {
+    let n = x.data.len() / x.cols;
     let mut row = 0;
     if S::REGISTERS >= 32 {
         while row + 8 <= n {
-            float_tile::<S, C, 8>(simd, panel, rows_of(data, row, cols), stride, &mut out[stride * row..]);
-            row += 8;
+            row = float_tiles::<S, C, 2, 8>(simd, panels, x, row, out);
         }
     }
     if S::REGISTERS >= 16 {
+        while row + 6 <= n {
+            row = float_tiles::<S, C, 1, 6>(simd, panels, x, row, out);
+        }
         while row + 2 <= n {
-            float_tile::<S, C, 2>(simd, panel, rows_of(data, row, cols), stride, &mut out[stride * row..]);
-            row += 2;
+            row = float_tiles::<S, C, 2, 2>(simd, panels, x, row, out);
         }
     }
     while row < n {
-        float_tile::<S, C, 1>(simd, panel, rows_of(data, row, cols), stride, &mut out[stride * row..]);
-        row += 1;
+        row = float_tiles::<S, C, 4, 1>(simd, panels, x, row, out);
     }
 }
 
-/// Even and odd columns are summed apart, so that one addition need not wait for the other.
+/// All panels, `P` at a time, with `N` rows from `row` on; gives the row after them.
 #[inline(always)]
-fn float_tile<S: Simd, C: Columns, const N: usize>(
+fn float_tiles<S: Simd, C: Columns, const P: usize, const N: usize>(
     simd: S,
-    panel: &[C::Part],
+    panels: Panels<'_, C::Part>,
+    x: Floats<'_>,
+    row: usize,
+    out: &mut [[f32; LANES]],
+) -> usize {
+    let rows: [_; N] = rows_of(x.data, row, x.cols);
+    let (count, out) = (panels.len(), &mut out[panels.len() * row..]);
+    let mut panel = 0;
+    while panel + P <= count {
+        float_tile::<S, C, P, N>(simd, rows_of(panels.parts, panel, panels.size), rows, count, &mut out[panel..]);
+        panel += P;
+    }
+    while panel < count {
+        float_tile::<S, C, 1, N>(simd, rows_of(panels.parts, panel, panels.size), rows, count, &mut out[panel..]);
+        panel += 1;
+    }
+    row + N
+}
+
+/// Each output is summed column by column, whatever `P` and `N` are.
+#[allow(clippy::needless_range_loop, reason = "indices of several arrays at once")]
+#[inline(always)]
+fn float_tile<S: Simd, C: Columns, const P: usize, const N: usize>(
+    simd: S,
+    panels: [&[C::Part]; P],
     rows: [&[f32]; N],
     stride: usize,
     out: &mut [[f32; LANES]],
 ) {
-    let cols = rows[0].len();
-    let mut sums = [[simd.splat(0.0); 2]; N];
-    for (pair, columns) in panel.chunks_exact(2 * C::PARTS).enumerate().take(cols / 2) {
-        for odd in 0..2 {
-            let weights = C::column(simd, columns, odd);
+    let mut sums = [[simd.splat(0.0); N]; P];
+    for column in 0..rows[0].len() {
+        // One register more than there are would be written and read for each column.
+        if N > P {
+            let mut weights = [simd.splat(0.0); P];
+            for p in 0..P {
+                weights[p] = C::column(simd, panels[p], column);
+            }
             for t in 0..N {
-                sums[t][odd] = simd.mul_add(weights, simd.splat(rows[t][2 * pair + odd]), sums[t][odd]);
+                let x = simd.splat(rows[t][column]);
+                for p in 0..P {
+                    sums[p][t] = simd.mul_add(weights[p], x, sums[p][t]);
+                }
+            }
+        } else {
+            let mut x = [simd.splat(0.0); N];
+            for t in 0..N {
+                x[t] = simd.splat(rows[t][column]);
+            }
+            for p in 0..P {
+                let weights = C::column(simd, panels[p], column);
+                for t in 0..N {
+                    sums[p][t] = simd.mul_add(weights, x[t], sums[p][t]);
+                }
             }
         }
     }
-    if cols % 2 == 1 {
-        let weights = C::column(simd, panel, cols - 1);
+    for p in 0..P {
         for t in 0..N {
-            sums[t][0] = simd.mul_add(weights, simd.splat(rows[t][cols - 1]), sums[t][0]);
+            simd.store_floats(sums[p][t], &mut out[stride * t + p]);
         }
-    }
-    for t in 0..N {
-        simd.store_floats(simd.add(sums[t][0], sums[t][1]), &mut out[stride * t]);
     }
 }

@@ -125,7 +125,6 @@ pub(super) trait Simd: Copy {
     fn unsigned_bytes(self, x: &[u8; 16]) -> Self::Floats;
     fn signed_bytes(self, x: &[u8; 16]) -> Self::Floats;
     fn store_floats(self, x: Self::Floats, out: &mut [f32; LANES]);
-    fn add(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     fn mul(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// `a * b + c`
     fn mul_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;

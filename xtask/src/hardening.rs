@@ -57,6 +57,7 @@ pub fn fuzz(rest: &[String]) -> Result {
     let mut command = cargo();
     command.args(["fuzz", "run", target.as_str()]).arg(&found).arg(at("fuzz/corpus").join(target));
     command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10", "-rss_limit_mb=2048", "-max_len=300000"]);
+    command.env("LSAN_OPTIONS", format!("suppressions={}", at("fuzz/leaks.txt").display()));
     // The sanitizers are unstable options of the compiler; a stable one knows them, too.
     run(command.env("RUSTC_BOOTSTRAP", "1"))
 }
