@@ -430,7 +430,7 @@ fn floats<S: Simd, C: Columns>(simd: S, panels: Panels<'_, C::Part>, x: Floats<'
             row = float_tiles::<S, C, 1, 6>(simd, panels, x, row, out);
         }
         while row + 2 <= n {
-            row = float_tiles::<S, C, 2, 2>(simd, panels, x, row, out);
+            row = float_tiles::<S, C, 1, 2>(simd, panels, x, row, out);
         }
     }
     while row < n {
