@@ -4,7 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::Kernels;
-use super::simd::{LANES, Simd};
+use super::product::Line;
+use super::simd::{LANES, Simd, row_dots, tile_dots};
 use crate::quant::{self, Format};
 
 /// The kernels, if this processor can run them.
@@ -50,13 +51,12 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type Floats = [__m256; 2];
 
     const REGISTERS: usize = 16;
+    const SPANS: bool = !VNNI;
     const SIGNED_OFFSET: i32 = if VNNI { 128 } else { 0 };
 
     #[inline(always)]
-    fn prefetch(self, numbers: &[f32]) {
-        for line in numbers.chunks(16) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
+    fn prefetch(self, address: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
 
     #[inline(always)]
@@ -150,6 +150,61 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    fn row_dots(
+        self,
+        start: [__m256i; 2],
+        groups: &[[__m256i; 2]],
+        signed: bool,
+        span: usize,
+        x: &[i32],
+    ) -> [__m256i; 2] {
+        if VNNI || signed {
+            return row_dots(self, start, groups, signed, x);
+        }
+        let mut sum = start;
+        for (groups, x) in groups.chunks(span).zip(x.chunks(span)) {
+            let mut pairs = unsafe { [_mm256_setzero_si256(); 2] };
+            for g in 0..groups.len() {
+                pairs = self.add_pairs(pairs, groups[g], x[g]);
+            }
+            sum = self.add_sums(sum, pairs);
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn tile_dots<const P: usize, const N: usize>(
+        self,
+        start: [[__m256i; 2]; N],
+        groups: [&[Line]; P],
+        signed: bool,
+        span: usize,
+        x: [&[i32]; N],
+    ) -> [[[__m256i; 2]; N]; P] {
+        if VNNI || signed {
+            return tile_dots(self, start, groups, signed, x);
+        }
+        let mut dots = [start; P];
+        for first in (0..x[0].len()).step_by(span) {
+            let mut pairs = unsafe { [[[_mm256_setzero_si256(); 2]; N]; P] };
+            for g in first..first + span {
+                for p in 0..P {
+                    let weights = self.load(&groups[p][g].0);
+                    for t in 0..N {
+                        pairs[p][t] = self.add_pairs(pairs[p][t], weights, x[t][g]);
+                    }
+                }
+            }
+            for p in 0..P {
+                for t in 0..N {
+                    dots[p][t] = self.add_sums(dots[p][t], pairs[p][t]);
+                }
+            }
+        }
+        dots
+    }
+
+    #[inline(always)]
     fn ints(self, x: i32) -> [__m256i; 2] {
         unsafe { [_mm256_set1_epi32(x); 2] }
     }
@@ -231,10 +286,34 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 }
 
-/// The dot product of bytes without the instruction for it: pairs, then pairs of pairs. Exact for weights up to 128.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "as above")]
+impl<const VNNI: bool> Avx2<VNNI> {
+    /// Adds to each pair of weights' sum, of 16 bits, their products.
+    #[inline(always)]
+    fn add_pairs(self, sums: [__m256i; 2], weights: [__m256i; 2], x: i32) -> [__m256i; 2] {
+        unsafe {
+            let x = _mm256_set1_epi32(x);
+            let products = [_mm256_maddubs_epi16(weights[0], x), _mm256_maddubs_epi16(weights[1], x)];
+            [_mm256_add_epi16(sums[0], products[0]), _mm256_add_epi16(sums[1], products[1])]
+        }
+    }
+
+    /// Adds to each lane the sums of its two pairs.
+    #[inline(always)]
+    fn add_sums(self, lanes: [__m256i; 2], pairs: [__m256i; 2]) -> [__m256i; 2] {
+        unsafe { [add_pairs_of_pairs(lanes[0], pairs[0]), add_pairs_of_pairs(lanes[1], pairs[1])] }
+    }
+}
+
+/// The dot product of bytes without the instruction for it. Exact for weights up to 128.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn add_dot(sum: __m256i, weights: __m256i, x: __m256i) -> __m256i {
-    let pairs = _mm256_maddubs_epi16(weights, x);
+    add_pairs_of_pairs(sum, _mm256_maddubs_epi16(weights, x))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_pairs_of_pairs(sum: __m256i, pairs: __m256i) -> __m256i {
     _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }

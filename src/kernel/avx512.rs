@@ -43,10 +43,8 @@ impl Simd for Avx512 {
     const SIGNED_OFFSET: i32 = 128;
 
     #[inline(always)]
-    fn prefetch(self, numbers: &[f32]) {
-        for line in numbers.chunks(16) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
+    fn prefetch(self, address: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
 
     #[inline(always)]

@@ -28,6 +28,8 @@ pub(super) trait Layout {
     const OFFSET: u8 = 0;
     /// Whether levels are signed.
     const SIGNED: bool = false;
+    /// Of unsigned layouts the groups whose products with activations add up to 16 bits: 128 / levels, and at most all.
+    const SPAN: usize = 8;
     /// Whether there are minima.
     const MIN: bool = false;
     /// Which of an activation block's totals the minima are multiplied by: from `PARTS` on those of the block or its
@@ -211,6 +213,7 @@ pub(super) struct Q5_0;
 impl Layout for Q5_0 {
     const BYTES: usize = 352;
     const OFFSET: u8 = 16;
+    const SPAN: usize = 4;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
@@ -226,6 +229,7 @@ impl Layout for Q5_1 {
     const BYTES: usize = 384;
     const MIN: bool = true;
     const TOTALS: usize = 0;
+    const SPAN: usize = 4;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
@@ -290,6 +294,7 @@ impl Layout for Q5K {
     const BYTES: usize = 64 + 8 * 352;
     const BLOCKS: usize = 8;
     const MIN: bool = true;
+    const SPAN: usize = 4;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], index: usize) -> Levels<S> {
@@ -314,6 +319,7 @@ impl Layout for Q6K {
     const BLOCKS: usize = 8;
     const PARTS: usize = 2;
     const OFFSET: u8 = 32;
+    const SPAN: usize = 2;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], index: usize) -> Levels<S> {

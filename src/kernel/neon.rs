@@ -241,7 +241,14 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
     }
 
     #[inline(always)]
-    fn row_dots(self, start: [int32x4_t; 4], groups: &[[uint8x16_t; 4]], _: bool, x: &[i32]) -> [int32x4_t; 4] {
+    fn row_dots(
+        self,
+        start: [int32x4_t; 4],
+        groups: &[[uint8x16_t; 4]],
+        _: bool,
+        _: usize,
+        x: &[i32],
+    ) -> [int32x4_t; 4] {
         // Weights that are counted through would go from registers to memory first.
         let mut sums = [start];
         self.add_groups(&mut sums, |g| groups[g], [x], 0);
@@ -257,6 +264,7 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
         start: [[int32x4_t; 4]; N],
         groups: [&[Line]; P],
         _: bool,
+        _: usize,
         x: [&[i32]; N],
     ) -> [[[int32x4_t; 4]; N]; P] {
         let mut dots = [start; P];

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::activations::{Block, Input};
 use super::floats::{BF16, F16, F32, Floats, Unpacked, floats};
 use super::layouts::{self, Layout, Levels};
-use super::simd::{LANES, Simd};
+use super::simd::{LANES, Simd, prefetch_behind};
 use crate::quant::Format;
 
 /// Blocks of a row that are taken out of panels at a time: as many as stay in the nearest cache while they are used. A
@@ -122,8 +122,10 @@ fn blocks<S: Simd>(
     out: &mut [[f32; LANES]],
     scratch: &mut Scratch,
 ) {
-    let (parts, min, signed, offset, totals) =
-        with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, L::OFFSET, L::TOTALS));
+    let (parts, min, signed, offset, totals, span) =
+        with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, L::OFFSET, L::TOTALS, L::SPAN));
+    // One kind of tiles where they would be the same.
+    let span = if S::SPANS { span } else { 8 };
     let offset = match signed {
         true => S::SIGNED_OFFSET,
         false if S::SIGNED_TILES => 0,
@@ -136,12 +138,14 @@ fn blocks<S: Simd>(
             let columns = first..(first + STEP).min(per_row);
             with_layout!(format, L => unpack::<S, L>(simd, Panels { parts: own, ..panels }, columns.clone(), scratch));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
-            match (parts, min, signed) {
-                (1, false, false) => tiles::<S, 1, false, false>(simd, &job, out),
-                (1, true, false) => tiles::<S, 1, true, false>(simd, &job, out),
-                (1, _, true) => tiles::<S, 1, false, true>(simd, &job, out),
-                (_, false, _) => tiles::<S, 2, false, false>(simd, &job, out),
-                (_, true, _) => tiles::<S, 2, true, false>(simd, &job, out),
+            match (parts, min, signed, span) {
+                (1, false, false, 8) => tiles::<S, 1, false, false, 8>(simd, &job, out),
+                (1, false, false, _) => tiles::<S, 1, false, false, 4>(simd, &job, out),
+                (1, true, false, 8) => tiles::<S, 1, true, false, 8>(simd, &job, out),
+                (1, true, false, _) => tiles::<S, 1, true, false, 4>(simd, &job, out),
+                (1, _, true, _) => tiles::<S, 1, false, true, 1>(simd, &job, out),
+                (_, false, ..) => tiles::<S, 2, false, false, 2>(simd, &job, out),
+                (_, true, ..) => tiles::<S, 2, true, false, 4>(simd, &job, out),
             }
         }
     }
@@ -188,12 +192,14 @@ fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f3
     let offset = if L::SIGNED { S::SIGNED_OFFSET } else { i32::from(L::OFFSET) };
     for (u, unit) in panel.chunks_exact(L::BYTES).enumerate() {
         for index in 0..L::BLOCKS {
+            let size = L::BYTES / L::BLOCKS;
+            prefetch_behind(simd, &unit[size * index..size * (index + 1)]);
             let x = &x[u * L::BLOCKS + index];
             let Levels { groups, scale, min } = L::block(simd, unit, index);
             for p in 0..L::PARTS {
                 let first = first_dot(simd, offset, x, L::PARTS, p);
                 let (groups, quads) = (part_of(&groups, L::PARTS, p), part_of(&x.quads, L::PARTS, p));
-                let dot = simd.row_dots(first, groups, L::SIGNED, quads);
+                let dot = simd.row_dots(first, groups, L::SIGNED, L::SPAN, quads);
                 sum = add_part(simd, scale[p], dot, x.scale, sum);
                 if L::MIN {
                     sum = simd.mul_add(min[p], simd.splat(x.totals[L::TOTALS + p]), sum);
@@ -259,7 +265,7 @@ fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>
 
 /// Many rows of activations, as many at a time, and as many panels, as there are registers for.
 #[inline(always)]
-fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
+fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const SPAN: usize>(
     simd: S,
     job: &Job<'_>,
     out: &mut [[f32; LANES]],
@@ -268,7 +274,7 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
     let mut row = 0;
     if S::REGISTERS >= 32 && job.scratch.panels == 2 {
         while row + 4 <= n {
-            tile::<S, PARTS, MIN, SIGNED, 2, 4>(simd, job, 0, row, out);
+            tile::<S, PARTS, MIN, SIGNED, SPAN, 2, 4>(simd, job, 0, row, out);
             row += 4;
         }
     }
@@ -276,18 +282,18 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
         let mut row = row;
         if S::REGISTERS >= 16 {
             while row + 4 <= n {
-                tile::<S, PARTS, MIN, SIGNED, 1, 4>(simd, job, panel, row, out);
+                tile::<S, PARTS, MIN, SIGNED, SPAN, 1, 4>(simd, job, panel, row, out);
                 row += 4;
             }
         }
         if S::PAIRS {
             while row + 2 <= n {
-                tile::<S, PARTS, MIN, SIGNED, 1, 2>(simd, job, panel, row, out);
+                tile::<S, PARTS, MIN, SIGNED, SPAN, 1, 2>(simd, job, panel, row, out);
                 row += 2;
             }
         }
         while row < n {
-            tile::<S, PARTS, MIN, SIGNED, 1, 1>(simd, job, panel, row, out);
+            tile::<S, PARTS, MIN, SIGNED, SPAN, 1, 1>(simd, job, panel, row, out);
             row += 1;
         }
     }
@@ -296,7 +302,15 @@ fn tiles<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool>(
 /// `P` panels from `panel` on, times `N` rows from `row` on. What earlier columns gave is in `out`.
 #[allow(clippy::needless_range_loop, reason = "indices of several arrays at once")]
 #[inline(always)]
-fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const P: usize, const N: usize>(
+fn tile<
+    S: Simd,
+    const PARTS: usize,
+    const MIN: bool,
+    const SIGNED: bool,
+    const SPAN: usize,
+    const P: usize,
+    const N: usize,
+>(
     simd: S,
     job: &Job<'_>,
     panel: usize,
@@ -330,7 +344,7 @@ fn tile<S: Simd, const PARTS: usize, const MIN: bool, const SIGNED: bool, const 
             for p in 0..P {
                 weights[p] = part_of(&groups[p][b], PARTS, part);
             }
-            let dots = simd.tile_dots(first, weights, SIGNED, quads);
+            let dots = simd.tile_dots(first, weights, SIGNED, SPAN, quads);
             for p in 0..P {
                 let scale = simd.floats(&scales[p][PARTS * b + part]);
                 for t in 0..N {

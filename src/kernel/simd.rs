@@ -25,12 +25,14 @@ pub(super) trait Simd: Copy {
     const PAIRS: bool = false;
     /// Whether `arrange` takes their offset off unsigned weights, so that tiles need not make up for it.
     const SIGNED_TILES: bool = false;
+    /// Whether `tile_dots` depends on the layout's span.
+    const SPANS: bool = false;
     /// `dot_signed` computes with weights this much larger than they are.
     const SIGNED_OFFSET: i32;
 
-    /// Brings numbers that are used soon into the nearest cache.
+    /// Brings the line of an address into the nearest cache, if there is anything.
     #[inline(always)]
-    fn prefetch(self, _numbers: &[f32]) {}
+    fn prefetch(self, _address: *const u8) {}
 
     fn load(self, bytes: &[u8; 64]) -> Self::Bytes;
     fn store(self, bytes: Self::Bytes, out: &mut [u8; 64]);
@@ -57,13 +59,10 @@ pub(super) trait Simd: Copy {
     fn ints(self, x: i32) -> Self::Ints;
 
     /// `start`, plus the dot products of a part of a block: those of `groups` of weights with the numbers of `x`, as many.
+    /// `span` is the layout's.
     #[inline(always)]
-    fn row_dots(self, start: Self::Ints, groups: &[Self::Bytes], signed: bool, x: &[i32]) -> Self::Ints {
-        let mut sum = start;
-        for g in 0..groups.len() {
-            sum = if signed { self.dot_signed(sum, groups[g], x[g]) } else { self.dot(sum, groups[g], x[g]) };
-        }
-        sum
+    fn row_dots(self, start: Self::Ints, groups: &[Self::Bytes], signed: bool, _span: usize, x: &[i32]) -> Self::Ints {
+        row_dots(self, start, groups, signed, x)
     }
 
     /// For each of `P` panels and `N` rows of activations the row's `start`, plus the dot products of a part of a block.
@@ -74,24 +73,10 @@ pub(super) trait Simd: Copy {
         start: [Self::Ints; N],
         groups: [&[Line]; P],
         signed: bool,
+        _span: usize,
         x: [&[i32]; N],
     ) -> [[Self::Ints; N]; P] {
-        let mut dots = [start; P];
-        for g in 0..x[0].len() {
-            let mut weights = [self.load(&groups[0][g].0); P];
-            for p in 1..P {
-                weights[p] = self.load(&groups[p][g].0);
-            }
-            for t in 0..N {
-                for p in 0..P {
-                    dots[p][t] = match signed {
-                        true => self.dot_signed(dots[p][t], weights[p], x[t][g]),
-                        false => self.dot(dots[p][t], weights[p], x[t][g]),
-                    };
-                }
-            }
-        }
-        dots
+        tile_dots(self, start, groups, signed, x)
     }
 
     /// A block's groups as `tile_dots` takes them; halves stay apart. With `SIGNED_TILES` they lose the offset.
@@ -128,6 +113,53 @@ pub(super) trait Simd: Copy {
     fn mul(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// `a * b + c`
     fn mul_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+}
+
+/// [`Simd::row_dots`] group by group.
+#[inline(always)]
+pub(super) fn row_dots<S: Simd>(simd: S, start: S::Ints, groups: &[S::Bytes], signed: bool, x: &[i32]) -> S::Ints {
+    let mut sum = start;
+    for g in 0..groups.len() {
+        sum = if signed { simd.dot_signed(sum, groups[g], x[g]) } else { simd.dot(sum, groups[g], x[g]) };
+    }
+    sum
+}
+
+/// [`Simd::tile_dots`] group by group.
+#[inline(always)]
+pub(super) fn tile_dots<S: Simd, const P: usize, const N: usize>(
+    simd: S,
+    start: [S::Ints; N],
+    groups: [&[Line]; P],
+    signed: bool,
+    x: [&[i32]; N],
+) -> [[S::Ints; N]; P] {
+    let mut dots = [start; P];
+    for g in 0..x[0].len() {
+        let mut weights = [simd.load(&groups[0][g].0); P];
+        for p in 1..P {
+            weights[p] = simd.load(&groups[p][g].0);
+        }
+        for t in 0..N {
+            for p in 0..P {
+                dots[p][t] = match signed {
+                    true => simd.dot_signed(dots[p][t], weights[p], x[t][g]),
+                    false => simd.dot(dots[p][t], weights[p], x[t][g]),
+                };
+            }
+        }
+    }
+    dots
+}
+
+/// Brings what lies behind `bytes` of the weights into the nearest cache. The processor reads ahead by itself, but no
+/// further than the end of a page of 4 KiB, of which each thread would wait for every next one.
+#[inline(always)]
+pub(super) fn prefetch_behind<S: Simd>(simd: S, bytes: &[u8]) {
+    const DISTANCE: usize = 2048;
+    for line in bytes.chunks(64) {
+        simd.prefetch(line.as_ptr().wrapping_add(DISTANCE));
+    }
 }
 
 /// The `N` bytes at `at`.

@@ -108,17 +108,22 @@ fn every_instruction_set_agrees_with_scalar_on_the_recurrences() {
     }
 }
 
-/// A matrix of random blocks whose scales are of usual size.
 fn matrix(tensor: &Tensor<'_>, pool: &Pool) -> Matrix {
     Matrix::new(tensor, &mut Arena::new(Path::new("a.gguf")), pool).unwrap()
 }
 
+/// A matrix of random blocks whose scales are of usual size.
 fn random_matrix(format: Format, rows: usize, cols: usize) -> (Matrix, Vec<f32>) {
     let mut values = noise(1, rows * cols);
     // Outliers, zeros, and a block of nothing but zeros.
     values.iter_mut().step_by(17).for_each(|x| *x *= 9.0);
     values.iter_mut().skip(3).step_by(29).for_each(|x| *x = 0.0);
     values[..format.block_len()].fill(0.0);
+    quantized_matrix(format, rows, cols, values)
+}
+
+/// A matrix of these numbers in a format, and what has become of them.
+fn quantized_matrix(format: Format, rows: usize, cols: usize, mut values: Vec<f32>) -> (Matrix, Vec<f32>) {
     let mut bytes = vec![0; format.size_of(&[rows, cols]).unwrap()];
     quant::encode(format, Encoder::Reference, &values, &mut bytes);
     quant::decode(format, &bytes, &mut values);
@@ -258,6 +263,30 @@ fn weights_and_activations_at_the_ends_of_their_ranges_do_not_overflow() {
                     let out = product(&matrix, &vec![127.0 * sign; n * cols], kernels, &pool);
                     let expected = f32::from(byte) * 127.0 * sign * cols as f32;
                     assert!(out.iter().all(|&x| x == expected), "{} {byte} {sign}: {} {expected}", kernels.isa, out[0]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_nothing_but_highest_levels_do_not_overflow() {
+    let pool = Pool::new(Some(1)).unwrap();
+    for format in Format::ALL.into_iter().filter(|format| !format.is_float() && *format != Format::Q4_1_O) {
+        let cols = 2 * format.block_len();
+        // The one number at the other end makes all others the last level there is.
+        let values = (0..16 * cols).map(|i| if i % 32 == 7 { -16.0 } else { 15.0 }).collect();
+        let (matrix, weights) = quantized_matrix(format, 16, cols, values);
+        for x in [127.0, -127.0] {
+            let exact: Vec<f32> = weights.chunks(cols).map(|row| row.iter().sum::<f32>() * x).collect();
+            for kernels in available() {
+                for n in [1, 2, 4, 9] {
+                    for out in product(&matrix, &vec![x; n * cols], kernels, &pool).chunks(16) {
+                        for (got, exact) in out.iter().zip(&exact) {
+                            let off = (got - exact).abs();
+                            assert!(off < 1e-3 * exact.abs(), "{format} {} {n}: {got} {exact}", kernels.isa);
+                        }
+                    }
                 }
             }
         }

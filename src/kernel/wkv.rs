@@ -126,11 +126,12 @@ pub(super) fn head7<const FUSED: bool, S: Simd>(
 ) {
     /// `exp(-0.5)`, to the digits that training used: no channel keeps less than `exp(-0.606531)` of its state.
     const FASTEST_DECAY: f32 = 0.606_531;
-    for numbers in [next.receptance, next.decay, next.key, next.value, next.rate, next.gate] {
-        simd.prefetch(numbers);
+    let Token7 { receptance, decay, key, value, rate, gate, first_value, value_mix } = next;
+    for numbers in [receptance, decay, key, value, rate, gate, first_value, value_mix] {
+        for line in numbers.chunks(16) {
+            simd.prefetch(line.as_ptr().cast());
+        }
     }
-    simd.prefetch(next.first_value);
-    simd.prefetch(next.value_mix);
     let n = out.len();
     let mut scratch = [[0.0; LARGEST_HEAD]; 5];
     let [w, a, k, v, kk] = &mut scratch;
