@@ -242,7 +242,7 @@ impl State {
             _ => self.head_size,
         };
         let layer = self.n_embd.checked_mul(wkv.checked_add(2)?)?;
-        layer.checked_mul(self.n_layer).filter(|_| heads_divide)
+        layer.checked_mul(self.n_layer).filter(|&len| heads_divide && len > 0)
     }
 }
 
