@@ -1,6 +1,7 @@
 //! Runs the `volary` command in the folder of the golden files.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,17 +10,17 @@ use serde_json::Value;
 
 use crate::reference::golden;
 
-/// The command, not yet started. Where the system cannot start it itself, an emulator does: `VOLARY_RUNNER`.
+/// One of the programs that were built. Where the system cannot start it itself, an emulator does: `VOLARY_RUNNER`.
+pub fn program(path: impl AsRef<OsStr>) -> Command {
+    let Some(runner) = std::env::var_os("VOLARY_RUNNER") else { return Command::new(path) };
+    let mut command = Command::new(runner);
+    command.arg(path);
+    command
+}
+
+/// The command, not yet started.
 pub fn command(args: &[&str]) -> Command {
-    let volary = env!("CARGO_BIN_EXE_volary");
-    let mut command = match std::env::var_os("VOLARY_RUNNER") {
-        None => Command::new(volary),
-        Some(runner) => {
-            let mut command = Command::new(runner);
-            command.arg(volary);
-            command
-        }
-    };
+    let mut command = program(env!("CARGO_BIN_EXE_volary"));
     command.args(args).current_dir(golden("")).env("VOLARY_THREADS", "2");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

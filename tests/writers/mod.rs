@@ -60,7 +60,7 @@ pub const WRITERS: [Writer; 6] = [
         name: "State::save",
         target: "session.state",
         program: |_, target| {
-            let mut command = Command::new(std::env::current_exe().unwrap());
+            let mut command = command::program(std::env::current_exe().unwrap());
             command.args([STATE_TEST, "--exact"]).env(STATE_TARGET, target);
             command
         },
