@@ -28,7 +28,7 @@ pub(super) trait Layout {
     const OFFSET: u8 = 0;
     /// Whether levels are signed.
     const SIGNED: bool = false;
-    /// Of unsigned layouts the groups whose products with activations add up to 16 bits: 128 / levels, and at most all.
+    /// Groups whose products with activations, two of each lane, fit 16 bits together: 128 / levels, and at most all.
     const SPAN: usize = 8;
     /// Whether there are minima.
     const MIN: bool = false;
@@ -137,6 +137,7 @@ pub(super) struct Iq4Nl;
 impl Layout for Iq4Nl {
     const BYTES: usize = 288;
     const SIGNED: bool = true;
+    const SPAN: usize = 1;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {
@@ -245,6 +246,7 @@ pub(super) struct Q8_0<const WIDE: bool>;
 impl<const WIDE: bool> Layout for Q8_0<WIDE> {
     const BYTES: usize = 512 + size::<WIDE>();
     const SIGNED: bool = true;
+    const SPAN: usize = 1;
 
     #[inline(always)]
     fn block<S: Simd>(simd: S, unit: &[u8], _: usize) -> Levels<S> {

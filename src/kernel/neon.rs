@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "loads, and instructions that not every processor has")]
 
 use std::arch::aarch64::*;
-use std::arch::{asm, is_aarch64_feature_detected};
+use std::arch::is_aarch64_feature_detected;
 
 use super::product::Line;
 use super::simd::{LANES, Simd};
@@ -77,6 +77,10 @@ macro_rules! registers {
     };
 }
 
+mod products;
+
+use products::hide;
+
 /// Proof that the processor has NEON, its dot products if `DOTS`, and its products of matrices if `MATRICES`.
 #[derive(Clone, Copy)]
 struct Neon<const DOTS: bool, const MATRICES: bool>(());
@@ -86,72 +90,6 @@ impl<const DOTS: bool, const MATRICES: bool> Neon<DOTS, MATRICES> {
         let has =
             (!DOTS || is_aarch64_feature_detected!("dotprod")) && (!MATRICES || is_aarch64_feature_detected!("i8mm"));
         has.then_some(Self(()))
-    }
-
-    /// Adds to each row's sums the dot products of four groups, from `first` on.
-    #[inline(always)]
-    fn add_groups<const N: usize>(
-        self,
-        sums: &mut [[int32x4_t; 4]; N],
-        weights: impl Fn(usize) -> [uint8x16_t; 4],
-        x: [&[i32]; N],
-        first: usize,
-    ) {
-        if !DOTS {
-            for group in first..first + 4 {
-                let weights = weights(group);
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    *sum = self.dot(*sum, weights, x[group]);
-                }
-            }
-            return;
-        }
-        let mut activations = [load_ints(&[0; 4]); N];
-        for (activations, x) in activations.iter_mut().zip(x) {
-            *activations = load_ints(&x.as_chunks().0[first / 4]);
-        }
-        // SAFETY: `Neon` proves the instruction.
-        unsafe {
-            add_dots::<0, N>(sums, weights(first), &activations);
-            add_dots::<1, N>(sums, weights(first + 1), &activations);
-            add_dots::<2, N>(sums, weights(first + 2), &activations);
-            add_dots::<3, N>(sums, weights(first + 3), &activations);
-        }
-    }
-
-    /// Adds to each row's sums the dot products of groups that were arranged. Two rows of activations at a time, the last
-    /// one with itself.
-    #[inline(always)]
-    fn add_matrices<const N: usize>(self, dots: &mut [[int32x4_t; 4]; N], groups: &[Line], x: [&[i32]; N]) {
-        let second = |pair: usize| (2 * pair + 1).min(N - 1);
-        // Of each pair of rows of activations, with each pair of the panel's; only half of `N` are used.
-        let mut sums = [[self.ints(0); 2]; N];
-        let weights = |g: usize| self.load(&groups[g].0);
-        for four in 0..groups.len() / 4 {
-            let mut low = [load_ints(&[0; 4]); N];
-            let mut high = low;
-            for pair in 0..N.div_ceil(2) {
-                let rows = [x[2 * pair], x[second(pair)]].map(|x| load_ints(&x.as_chunks().0[four]));
-                (low[pair], high[pair]) = low_and_high_halves(rows[0], rows[1]);
-            }
-            // SAFETY: `Neon` proves the instruction.
-            unsafe {
-                add_products::<0, N>(&mut sums, weights(4 * four), &low);
-                add_products::<1, N>(&mut sums, weights(4 * four + 1), &low);
-                add_products::<0, N>(&mut sums, weights(4 * four + 2), &high);
-                add_products::<1, N>(&mut sums, weights(4 * four + 3), &high);
-            }
-        }
-        for (pair, [even, odd]) in sums.into_iter().enumerate().take(N.div_ceil(2)) {
-            let rows = registers!(i => low_and_high_halves(even[i], odd[i]));
-            // SAFETY: every aarch64 processor has NEON.
-            unsafe {
-                if second(pair) != 2 * pair {
-                    dots[second(pair)] = registers!(i => vaddq_s32(dots[second(pair)][i], rows[i].1));
-                }
-                dots[2 * pair] = registers!(i => vaddq_s32(dots[2 * pair][i], rows[i].0));
-            }
-        }
     }
 }
 
@@ -167,6 +105,7 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
     const REGISTERS: usize = 16;
     const SIGNED_OFFSET: i32 = 0;
     const PAIRS: bool = MATRICES;
+    const SPANS: bool = !DOTS;
     const SIGNED_TILES: bool = true;
 
     #[inline(always)]
@@ -214,9 +153,7 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
     fn dot(self, sum: [int32x4_t; 4], weights: [uint8x16_t; 4], x: i32) -> [int32x4_t; 4] {
         unsafe {
             let mut x = vreinterpretq_s8_s32(vdupq_n_s32(x));
-            // No instruction: if it knew both halves to be the same, the compiler would move each register's upper weights
-            // down rather than multiply them where they are.
-            asm!("// {0:v}", inout(vreg) x, options(pure, nomem, nostack, preserves_flags));
+            hide(&mut x);
             registers!(i => {
                 let weights = vreinterpretq_s8_u8(weights[i]);
                 let low = vmull_s8(vget_low_s8(weights), vget_low_s8(x));
@@ -246,14 +183,14 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
         start: [int32x4_t; 4],
         groups: &[[uint8x16_t; 4]],
         _: bool,
-        _: usize,
+        span: usize,
         x: &[i32],
     ) -> [int32x4_t; 4] {
         // Weights that are counted through would go from registers to memory first.
         let mut sums = [start];
-        self.add_groups(&mut sums, |g| groups[g], [x], 0);
+        self.add_groups(&mut sums, |g, i| groups[g][i], [x], 0, span);
         if groups.len() == 8 {
-            self.add_groups(&mut sums, |g| groups[g], [x], 4);
+            self.add_groups(&mut sums, |g, i| groups[g][i], [x], 4, span);
         }
         sums[0]
     }
@@ -264,7 +201,7 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
         start: [[int32x4_t; 4]; N],
         groups: [&[Line]; P],
         _: bool,
-        _: usize,
+        span: usize,
         x: [&[i32]; N],
     ) -> [[[int32x4_t; 4]; N]; P] {
         let mut dots = [start; P];
@@ -275,7 +212,7 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
             }
             // In one piece the compiler loads weights too early, and runs out of registers.
             for first in (0..groups.len()).step_by(4) {
-                self.add_groups(dots, |g| self.load(&groups[g].0), x, first);
+                self.add_groups(dots, |g, i| load(&groups[g].0.as_chunks().0[i]), x, first, span);
             }
         }
         dots
@@ -405,77 +342,10 @@ fn load(bytes: &[u8; 16]) -> uint8x16_t {
     unsafe { vld1q_u8(bytes.as_ptr()) }
 }
 
-#[inline(always)]
-fn load_ints(x: &[i32; 4]) -> int32x4_t {
-    // SAFETY: the array has the four numbers that are loaded.
-    unsafe { vld1q_s32(x.as_ptr()) }
-}
-
 /// 16 numbers of 16 bits.
 #[inline(always)]
 fn eighths(x: &[u8; 32]) -> [uint16x8_t; 2] {
     let parts = x.as_chunks().0;
     // SAFETY: every aarch64 processor has NEON.
     unsafe { [vreinterpretq_u16_u8(load(&parts[0])), vreinterpretq_u16_u8(load(&parts[1]))] }
-}
-
-/// The lower halves of two registers, and the upper ones.
-#[inline(always)]
-fn low_and_high_halves(a: int32x4_t, b: int32x4_t) -> (int32x4_t, int32x4_t) {
-    // SAFETY: every aarch64 processor has NEON.
-    unsafe {
-        let (a, b) = (vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b));
-        (vreinterpretq_s32_s64(vzip1q_s64(a, b)), vreinterpretq_s32_s64(vzip2q_s64(a, b)))
-    }
-}
-
-/// Adds to each lane of each row's sums the dot product of its four weights with four activations: those in lane `LANE`
-/// of the row's `x`.
-#[inline]
-#[target_feature(enable = "dotprod")]
-fn add_dots<const LANE: usize, const N: usize>(
-    sums: &mut [[int32x4_t; 4]; N],
-    weights: [uint8x16_t; 4],
-    x: &[int32x4_t; N],
-) {
-    for (sums, x) in sums.iter_mut().zip(x) {
-        for (sum, weights) in sums.iter_mut().zip(weights) {
-            // SAFETY: the instruction changes nothing but the sum. (Its intrinsic is not stable yet.)
-            unsafe {
-                asm!(
-                    "sdot {sum:v}.4s, {weights:v}.16b, {x:v}.4b[{lane}]",
-                    sum = inout(vreg) *sum,
-                    weights = in(vreg) weights,
-                    x = in(vreg) *x,
-                    lane = const LANE,
-                    options(pure, nomem, nostack, preserves_flags),
-                );
-            }
-        }
-    }
-}
-
-/// Adds to the sums of each pair of rows of activations, `x`, their products with four of the panel's pairs of rows: the
-/// even ones, or the odd ones if `ODD` is 1. Eight numbers of each row are used.
-#[inline]
-#[target_feature(enable = "i8mm")]
-fn add_products<const ODD: usize, const N: usize>(
-    sums: &mut [[[int32x4_t; 4]; 2]; N],
-    weights: [uint8x16_t; 4],
-    x: &[int32x4_t; N],
-) {
-    for (sums, x) in sums.iter_mut().zip(x).take(N.div_ceil(2)) {
-        for (sum, weights) in sums[ODD].iter_mut().zip(weights) {
-            // SAFETY: the instruction changes nothing but the sum. (Its intrinsic is not stable yet.)
-            unsafe {
-                asm!(
-                    "smmla {sum:v}.4s, {x:v}.16b, {weights:v}.16b",
-                    sum = inout(vreg) *sum,
-                    x = in(vreg) *x,
-                    weights = in(vreg) weights,
-                    options(pure, nomem, nostack, preserves_flags),
-                );
-            }
-        }
-    }
 }
