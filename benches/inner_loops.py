@@ -3,7 +3,7 @@
     python benches/inner_loops.py [ASSEMBLY]
 
 Compiles the library for ARM (`rustup target add aarch64-unknown-linux-gnu`), unless given what came of that, and asks
-`llvm-mca` (`$LLVM_MCA`, version 16 or later; Debian: llvm-19) how many cycles a turn of each loop takes if all it loads
+`llvm-mca` (`$LLVM_MCA`, or that of Debian's llvm-19) how many cycles a turn of each loop takes if all it loads
 is in the nearest cache. A share is that of the most products of bytes a cycle that the model can do.
 """
 
@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,14 +31,12 @@ ROWS: list[tuple[str, int, Callable[[Counter[str]], bool]]] = [
     ("Q8_0", 544, lambda _: True),
 ]
 PROCESSORS = {"dots": ["cortex-a76", "neoverse-n2", "apple-m1"], "matrices": ["neoverse-n2"]}
-
-
 COLUMNS = ["processor", "loop", "cycles", "products a cycle", "share of the peak", "bytes a cycle"]
 
 
 def assembly() -> Path:
     """What the library is compiled to."""
-    path = Path(tempfile.mkdtemp()) / "volary.s"
+    path = Path("target/inner_loops.s").resolve()
     command = ["cargo", "rustc", "--package", "volary", "--lib", "--crate-type", "rlib", "--release"]
     options = ["--no-default-features", "--target", TARGET, "--", "-C", "codegen-units=1", f"--emit=asm={path}"]
     subprocess.run(command + options, check=True)

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::activations::{Block, Input};
 use super::floats::{BF16, F16, F32, Floats, Unpacked, floats};
 use super::layouts::{self, Layout, Levels};
-use super::simd::{LANES, Simd, prefetch_behind};
+use super::simd::{LANES, Simd, prefetch_ahead};
 use crate::quant::Format;
 
 /// Blocks of a row that are taken out of panels at a time: as many as stay in the nearest cache while they are used. A
@@ -138,6 +138,7 @@ fn blocks<S: Simd>(
             let columns = first..(first + STEP).min(per_row);
             with_layout!(format, L => unpack::<S, L>(simd, Panels { parts: own, ..panels }, columns.clone(), scratch));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
+            // Shorter spans than the layout's are right, too.
             match (parts, min, signed, span) {
                 (1, false, false, 8) => tiles::<S, 1, false, false, 8>(simd, &job, out),
                 (1, false, false, _) => tiles::<S, 1, false, false, 4>(simd, &job, out),
@@ -193,7 +194,7 @@ fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f3
     for (u, unit) in panel.chunks_exact(L::BYTES).enumerate() {
         for index in 0..L::BLOCKS {
             let size = L::BYTES / L::BLOCKS;
-            prefetch_behind(simd, &unit[size * index..size * (index + 1)]);
+            prefetch_ahead(simd, &unit[size * index..size * (index + 1)]);
             let x = &x[u * L::BLOCKS + index];
             let Levels { groups, scale, min } = L::block(simd, unit, index);
             for p in 0..L::PARTS {

@@ -152,10 +152,10 @@ pub(super) fn tile_dots<S: Simd, const P: usize, const N: usize>(
     dots
 }
 
-/// Brings what lies behind `bytes` of the weights into the nearest cache. The processor reads ahead by itself, but no
-/// further than the end of a page of 4 KiB, of which each thread would wait for every next one.
+/// Brings weights into the nearest cache that come some way after `bytes`. The processor reads ahead by itself, but no
+/// further than the end of 4 KiB: it would wait for the beginning of every next 4 KiB.
 #[inline(always)]
-pub(super) fn prefetch_behind<S: Simd>(simd: S, bytes: &[u8]) {
+pub(super) fn prefetch_ahead<S: Simd>(simd: S, bytes: &[u8]) {
     const DISTANCE: usize = 2048;
     for line in bytes.chunks(64) {
         simd.prefetch(line.as_ptr().wrapping_add(DISTANCE));

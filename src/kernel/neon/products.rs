@@ -20,13 +20,15 @@ impl<const DOTS: bool, const MATRICES: bool> Neon<DOTS, MATRICES> {
         first: usize,
         span: usize,
     ) {
-        if !DOTS {
+        if !DOTS && span > 1 {
             let span = span.min(4);
             for group in (first..first + 4).step_by(span) {
-                if span > 1 {
-                    self.add_span(sums, &weights, x, group..group + span);
-                    continue;
-                }
+                self.add_span(sums, &weights, x, group..group + span);
+            }
+            return;
+        }
+        if !DOTS {
+            for group in first..first + 4 {
                 let weights = registers!(i => weights(group, i));
                 for (sum, x) in sums.iter_mut().zip(x) {
                     *sum = self.dot(*sum, weights, x[group]);
@@ -50,7 +52,7 @@ impl<const DOTS: bool, const MATRICES: bool> Neon<DOTS, MATRICES> {
     /// The same without the instruction for it: the products of some groups, at most four, which fit 16 bits together.
     #[allow(clippy::needless_range_loop, reason = "indices of several arrays at once")]
     #[inline(always)]
-    pub(super) fn add_span<const N: usize>(
+    fn add_span<const N: usize>(
         self,
         sums: &mut [[int32x4_t; 4]; N],
         weights: impl Fn(usize, usize) -> uint8x16_t,
