@@ -1,22 +1,28 @@
-"""What is slow in PyTorch, in C++, with its gradients. `reference.py` says what is computed."""
+"""What is slow in PyTorch on a processor, in C++, with its gradients. `reference.py` says what is computed."""
 
+import functools
 import platform
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.utils.cpp_extension import load
 
-_folder = Path(__file__).parent / "native"
-# GCC prefers vectors of 256 bits on processors that it does not know.
-_wide = ["-mprefer-vector-width=512"] if platform.machine() == "x86_64" else []
-_native = load(
-    name="demo_model_native",
-    sources=[str(path) for path in sorted(_folder.glob("*.cpp"))],
-    # Without -fopenmp PyTorch's parallel_for runs on one thread.
-    extra_cflags=["-std=c++20", "-O3", "-march=native", *_wide, "-ffast-math", "-fopenmp"],
-    extra_ldflags=["-fopenmp"],
-)
+
+@functools.cache
+def _native() -> ModuleType:
+    """Compiled on first use."""
+    folder = Path(__file__).parent / "native"
+    # GCC prefers vectors of 256 bits on processors that it does not know.
+    wide = ["-mprefer-vector-width=512"] if platform.machine() == "x86_64" else []
+    return load(
+        name="demo_model_native",
+        sources=[str(path) for path in sorted(folder.glob("*.cpp"))],
+        # Without -fopenmp PyTorch's parallel_for runs on one thread.
+        extra_cflags=["-std=c++20", "-O3", "-march=native", *wide, "-ffast-math", "-fopenmp"],
+        extra_ldflags=["-fopenmp"],
+    )
 
 
 class _TimeMix(torch.autograd.Function):
@@ -25,7 +31,7 @@ class _TimeMix(torch.autograd.Function):
         # One type for all of them; autocast leaves some in float32.
         inputs = [x.to(tensors[0].dtype).contiguous() for x in tensors[:n_inputs]]
         weights = [x.detach().contiguous() for x in tensors[n_inputs:]]
-        out, *saved = _native.time_mix_forward(inputs, weights)
+        out, *saved = _native().time_mix_forward(inputs, weights)
         ctx.n_inputs = n_inputs
         ctx.types = [x.dtype for x in tensors[:n_inputs]]
         ctx.save_for_backward(*inputs, *weights, *saved)
@@ -35,7 +41,7 @@ class _TimeMix(torch.autograd.Function):
     def backward(ctx, dout: Tensor) -> tuple[Tensor | None, ...]:
         tensors, n = ctx.saved_tensors, ctx.n_inputs
         inputs, weights, saved = tensors[:n], tensors[n:-3], tensors[-3:]
-        *dinputs, dweights = _native.time_mix_backward(inputs, weights, saved, dout.to(inputs[0].dtype).contiguous())
+        *dinputs, dweights = _native().time_mix_backward(inputs, weights, saved, dout.to(inputs[0].dtype).contiguous())
         dinputs = [d.to(dtype) for d, dtype in zip(dinputs, ctx.types, strict=True)]
         return None, *dinputs, *(d.view_as(w) for d, w in zip(dweights, weights, strict=True))
 
@@ -51,11 +57,11 @@ class _TokenShift(torch.autograd.Function):
         x, stacked = x.float().contiguous(), torch.stack([weight.view(-1) for weight in weights])
         ctx.save_for_backward(x, stacked)
         ctx.shape = weights[0].shape
-        return _native.token_shift_forward(x, stacked, half).unbind()
+        return _native().token_shift_forward(x, stacked, half).unbind()
 
     @staticmethod
     def backward(ctx, *dout: Tensor) -> tuple[Tensor | None, ...]:
-        dx, dweights = _native.token_shift_backward(*ctx.saved_tensors, [d.contiguous() for d in dout])
+        dx, dweights = _native().token_shift_backward(*ctx.saved_tensors, [d.contiguous() for d in dout])
         return dx, None, *(d.view(ctx.shape) for d in dweights)
 
 
@@ -67,7 +73,7 @@ def token_shift(x: Tensor, weights: list[Tensor]) -> tuple[Tensor, ...]:
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: Tensor, targets: Tensor) -> Tensor:
-        loss, gradient = _native.cross_entropy(logits.contiguous(), targets.contiguous())
+        loss, gradient = _native().cross_entropy(logits.contiguous(), targets.contiguous())
         ctx.save_for_backward(gradient)
         return loss
 

@@ -1,5 +1,7 @@
 """What the kernels compute, as the equations of RWKV-7 read. (Peng et al. 2025, arXiv:2503.14456)"""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +17,20 @@ def token_shift(x: Tensor, weights: list[Tensor]) -> tuple[Tensor, ...]:
     return tuple(x + change * weight for weight in weights)
 
 
-def time_mix(inputs: list[Tensor], weights: list[Tensor]) -> Tensor:
+def recurrence(r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """All [batch, time, head, 64]."""
+    batch, time, heads, n = r.shape
+    state = torch.zeros(batch, heads, n, n, dtype=r.dtype, device=r.device)  # [batch, head, value, key]
+    rows = []
+    for t in range(time):
+        rt, wt, kt, at, bt = (x[:, t].unsqueeze(-2) for x in (r, w, k, a, b))
+        removed = (state * at).sum(-1, keepdim=True)
+        state = state * wt + removed * bt + v[:, t].unsqueeze(-1) * kt
+        rows.append((state * rt).sum(-1))
+    return torch.stack(rows, 1)
+
+
+def time_mix(inputs: list[Tensor], weights: list[Tensor], recurrence: Callable[..., Tensor] = recurrence) -> Tensor:
     """From what the matrices and low-rank maps gave, [batch, time, n_embd] each, to the input of `output`.
 
     Inputs: r, w, k, v, a, g and, but in the first layer, value_mix and first_value. Weights: w0, a0, k_k, k_a, r_k,
@@ -34,19 +49,7 @@ def time_mix(inputs: list[Tensor], weights: list[Tensor]) -> Tensor:
     k = k * (1 + (a - 1) * k_a)
     r, w, k, v, a = (x.view(heads) for x in (r, w, k, v, a))
     y = recurrence(r, w, k, v, -kk, kk * a)
-    y = F.group_norm(y.reshape(batch * time, width), heads[2], ln_weight, ln_bias, eps=64e-5).view(heads)
+    # A normalization of each head, with weights of its own.
+    y = F.layer_norm(y, [HEAD_SIZE], eps=64e-5) * ln_weight.view(heads[2:]) + ln_bias.view(heads[2:])
     y = y + (r * k * r_k).sum(-1, keepdim=True) * v
     return y.view(batch, time, width) * g
-
-
-def recurrence(r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """All [batch, time, head, 64]."""
-    batch, time, heads, n = r.shape
-    state = torch.zeros(batch, heads, n, n, dtype=r.dtype)  # [batch, head, value, key]
-    rows = []
-    for t in range(time):
-        rt, wt, kt, at, bt = (x[:, t].unsqueeze(-2) for x in (r, w, k, a, b))
-        removed = (state * at).sum(-1, keepdim=True)
-        state = state * wt + removed * bt + v[:, t].unsqueeze(-1) * kt
-        rows.append((state * rt).sum(-1))
-    return torch.stack(rows, 1)
