@@ -18,9 +18,10 @@ SENTENCE = (
 
 
 def logits_of_training(checkpoint: Path, tokens: list[int]) -> np.ndarray:
-    state = torch.load(checkpoint, weights_only=True)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model = Rwkv7(Config(**state["config"]))
     model.load_state_dict(state["model"])
+    model.eval()
     with torch.no_grad():
         return model(torch.tensor([tokens]))[0].numpy()
 

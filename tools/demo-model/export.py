@@ -9,7 +9,7 @@ import torch
 
 def write_pth(checkpoint: Path, pth: Path) -> None:
     """The parameters have RWKV-LM's names and shapes already."""
-    state = torch.load(checkpoint, weights_only=True)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     torch.save({name: tensor.float().clone() for name, tensor in state["model"].items()}, pth)
     print(f"{pth}: after step {state['step']}, {state['seconds'] / 60:.1f} minutes")
 

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
+import chunked
 import kernels
 from reference import HEAD_SIZE
 
@@ -20,6 +22,13 @@ class Config:
     rank_a: int = 32
     rank_v: int = 16
     rank_g: int = 64
+    # The share of what goes into the sum of the layers that is left out in training.
+    dropout: float = 0.0
+
+
+def form_for(x: Tensor) -> ModuleType:
+    """What computes the parts that are not matrices."""
+    return chunked if x.is_cuda else kernels
 
 
 def low_rank(inner: int, outer: int) -> tuple[nn.Parameter, nn.Parameter]:
@@ -64,7 +73,7 @@ class TimeMix(nn.Module):
         self.ln_x = nn.GroupNorm(self.n_head, c, eps=64e-5)
 
     def forward(self, x: Tensor, first_value: Tensor | None) -> tuple[Tensor, Tensor]:
-        xr, xw, xk, xv, xa, xg = kernels.token_shift(x, [getattr(self, f"x_{name}") for name in "rwkvag"])
+        xr, xw, xk, xv, xa, xg = form_for(x).token_shift(x, [getattr(self, f"x_{name}") for name in "rwkvag"])
         r, k, v = self.receptance(xr), self.key(xk), self.value(xv)
         w = torch.tanh(xw @ self.w1) @ self.w2
         a = (xa @ self.a1) @ self.a2
@@ -76,7 +85,7 @@ class TimeMix(nn.Module):
         else:
             inputs += [(xv @ self.v1) @ self.v2, first_value]
             weights.append(self.v0)
-        return self.output(kernels.time_mix(inputs, weights)), first_value
+        return self.output(form_for(x).time_mix(inputs, weights)), first_value
 
 
 class ChannelMix(nn.Module):
@@ -90,8 +99,10 @@ class ChannelMix(nn.Module):
         nn.init.zeros_(self.value.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        (xk,) = kernels.token_shift(x, [self.x_k])
-        return self.value(torch.relu(self.key(xk)).square())
+        (xk,) = form_for(x).token_shift(x, [self.x_k])
+        hidden = torch.relu(self.key(xk))
+        # On a GPU, autocast would take the square in float32.
+        return self.value(hidden * hidden)
 
 
 class Block(nn.Module):
@@ -101,13 +112,14 @@ class Block(nn.Module):
             self.ln0 = nn.LayerNorm(config.n_embd)
         self.ln1, self.ln2 = nn.LayerNorm(config.n_embd), nn.LayerNorm(config.n_embd)
         self.att, self.ffn = TimeMix(config, layer), ChannelMix(config, layer)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, first_value: Tensor | None) -> tuple[Tensor, Tensor]:
         if hasattr(self, "ln0"):
-            x = self.ln0(x)
+            x = self.dropout(self.ln0(x))
         mixed, first_value = self.att(self.ln1(x), first_value)
-        x = x + mixed
-        return x + self.ffn(self.ln2(x)), first_value
+        x = x + self.dropout(mixed)
+        return x + self.dropout(self.ffn(self.ln2(x))), first_value
 
 
 class Rwkv7(nn.Module):

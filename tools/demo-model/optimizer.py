@@ -1,23 +1,26 @@
 """Muon for the layers' matrices, AdamW for everything else."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 
-def orthogonalized(gradient: Tensor) -> Tensor:
-    """The nearest matrix whose singular values are about 1: five steps of Jordan's quintic Newton-Schulz iteration.
+def orthogonalized(gradients: Tensor) -> Tensor:
+    """For each of [any, rows, columns] the nearest matrix whose singular values are about 1.
 
-    Coefficients from Keller Jordan, "Muon: An optimizer for hidden layers in neural networks" (2024).
+    Five steps of Jordan's quintic Newton-Schulz iteration; coefficients from Keller Jordan, "Muon: An optimizer for
+    hidden layers in neural networks" (2024).
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    tall = gradient.size(0) > gradient.size(1)
-    x = gradient.T if tall else gradient
+    tall = gradients.size(1) > gradients.size(2)
+    x = gradients.mT if tall else gradients
     # Half the time of float32, and what it loses the iteration forgives.
-    x = (x / (x.norm() + 1e-7)).bfloat16()
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
     for _ in range(5):
-        square = x @ x.T
+        square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return x.T if tall else x
+    return (x.mT if tall else x).to(gradients.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -29,16 +32,38 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            for parameter in group["params"]:
-                momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
-                momentum.lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonalized(parameter.grad.lerp(momentum, group["momentum"]))
-                scale = max(1.0, parameter.size(0) / parameter.size(1)) ** 0.5
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update, alpha=-group["lr"] * scale)
+            for parameters in same_shapes(group["params"]):
+                self.step_together(parameters, **{name: group[name] for name in ("lr", "weight_decay", "momentum")})
+
+    def step_together(self, parameters: list[nn.Parameter], lr: float, weight_decay: float, momentum: float) -> None:
+        gradients = torch.stack([p.grad for p in parameters])
+        momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
+        stacked = torch.stack(momenta).lerp_(gradients, 1 - momentum)
+        torch._foreach_copy_(momenta, list(stacked))
+        updates = orthogonalized(gradients.lerp(stacked, momentum))
+        rows, columns = parameters[0].shape
+        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        torch._foreach_add_(parameters, list(updates), alpha=-lr * max(1.0, rows / columns) ** 0.5)
 
 
-def optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
+def same_shapes(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """What one batch of products can do at once: a GPU would wait for each small one to be started."""
+    groups: dict[torch.Size, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        groups.setdefault(parameter.shape, []).append(parameter)
+    return list(groups.values())
+
+
+@dataclass
+class Rates:
+    # Of all learning rates.
+    factor: float = 1.0
+    # Of the layers' matrices, and of the embedding and the head; in one step, so much times the learning rate.
+    decay: float = 0.1
+    embedding_decay: float = 0.0
+
+
+def optimizers(model: nn.Module, rates: Rates) -> list[torch.optim.Optimizer]:
     """Each group's `peak` is its learning rate at the top of the schedule."""
     matrices, embeddings, decays, others = [], [], [], []
     for name, parameter in model.named_parameters():
@@ -51,10 +76,13 @@ def optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
         else:
             others.append(parameter)
     # As RWKV-LM does: the decay learns twice as fast.
-    groups = [(embeddings, 3e-3), (decays, 4e-3), (others, 2e-3)]
-    groups = [{"params": parameters, "lr": lr, "peak": lr} for parameters, lr in groups]
+    groups = [
+        {"params": embeddings, "lr": 3e-3, "weight_decay": rates.embedding_decay},
+        {"params": decays, "lr": 4e-3},
+        {"params": others, "lr": 2e-3},
+    ]
     adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-12, weight_decay=0.0, fused=True)
-    muon = Muon(matrices, lr=0.01, weight_decay=0.1)
-    for group in muon.param_groups:
-        group["peak"] = group["lr"]
+    muon = Muon(matrices, lr=0.01, weight_decay=rates.decay)
+    for group in muon.param_groups + adam.param_groups:
+        group["peak"] = rates.factor * group["lr"]
     return [muon, adam]

@@ -10,7 +10,7 @@ from batches import Batches
 from model import Config
 from train import Training
 
-CONFIG = Config(n_layer=2, n_embd=64, n_vocab=50)
+CONFIG = Config(n_layer=2, n_embd=64, n_vocab=50, dropout=0.05)
 
 
 @pytest.fixture
