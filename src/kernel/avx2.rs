@@ -28,7 +28,7 @@ mod vnni {
 
 // The newer instruction sets gain nothing here, and it is large.
 compile!(@ "avx2,fma,f16c", pub(super) decode(format: Format, bytes: &[u8], out: &mut [f32]) {
-    quant::decode(format, bytes, out);
+    quant::decode_here(format, bytes, out);
 });
 
 /// Proof that the processor has AVX2, FMA and F16C, and AVX-VNNI if `VNNI`.

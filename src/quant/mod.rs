@@ -159,10 +159,15 @@ impl Format {
 }
 
 /// The numbers that whole blocks stand for: `out` has as many as `bytes` holds.
-///
-/// Inlined, so that each instruction set's kernels compile it for themselves.
-#[inline(always)]
+// It is large, and would be inlined wherever it is called.
+#[inline(never)]
 pub(crate) fn decode(format: Format, bytes: &[u8], out: &mut [f32]) {
+    decode_here(format, bytes, out);
+}
+
+/// The same, compiled for the instruction set of its caller.
+#[inline(always)]
+pub(crate) fn decode_here(format: Format, bytes: &[u8], out: &mut [f32]) {
     match format {
         F32 => blocks::f32(bytes, out),
         F16 => blocks::f16(bytes, out),
