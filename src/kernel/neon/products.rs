@@ -74,7 +74,7 @@ impl<const DOTS: bool, const MATRICES: bool> Neon<DOTS, MATRICES> {
                     let weights = vreinterpretq_s8_u8(weights(groups.start + g, i));
                     for t in 0..N {
                         if N > 1 {
-                            hide(&mut activations[t][g]);
+                            hide_here(&mut activations[t][g]);
                         }
                         let ([low, high], x) = (products[t], activations[t][g]);
                         products[t] = if g == 0 {
@@ -134,9 +134,16 @@ fn load_ints(x: &[i32; 4]) -> int32x4_t {
 }
 
 /// No instruction: if it knew both halves to be the same, the compiler would move each register's upper weights down rather
-/// than multiply them where they are; and for several rows, it would keep both in registers of their own.
+/// than multiply them where they are.
 #[inline(always)]
 pub(super) fn hide(x: &mut int8x16_t) {
+    // SAFETY: it is no instruction.
+    unsafe { asm!("// {0:v}", inout(vreg) * x, options(pure, nomem, nostack, preserves_flags)) };
+}
+
+/// The same at this place: the compiler must not hide once for many, and keep both halves in registers of their own.
+#[inline(always)]
+fn hide_here(x: &mut int8x16_t) {
     // SAFETY: it is no instruction.
     unsafe { asm!("// {0:v}", inout(vreg) * x, options(nomem, nostack, preserves_flags)) };
 }
