@@ -1,25 +1,64 @@
-//! Kernels for AVX-512 with its dot products of bytes (VNNI).
+//! Kernels for AVX-512 with its dot products of bytes (VNNI), and the same with AMX for products of many rows.
 #![allow(unsafe_code, reason = "calling a function compiled for more than the baseline processor is unsafe")]
 
 use std::arch::x86_64::*;
 
-use super::Kernels;
+use super::activations::Input;
 use super::layouts::BLOCK;
+use super::product::{self, Job, Panels, Scratch};
 use super::simd::{LANES, Simd};
+use super::{Kernels, amx};
+use crate::quant::Format;
 
-/// The kernels, if this processor can run them.
-pub(super) fn kernels() -> Option<&'static Kernels> {
-    Avx512::new().map(|_| &KERNELS)
+/// What this processor can run, the fastest first.
+pub(super) fn kernels() -> impl Iterator<Item = &'static Kernels> {
+    let matrices = Avx512::new(true).map(|_| &MATRICES);
+    let dots = Avx512::new(false).map(|_| &KERNELS);
+    [matrices, dots].into_iter().flatten()
 }
 
-compile!("avx512", "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512(()), super::avx2::decode);
+compile!(
+    all_but_multiply "avx512",
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    Avx512 { matrices: false },
+    super::avx2::decode
+);
 
-/// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI.
+static MATRICES: Kernels = Kernels {
+    isa: "amx",
+    multiply: |format, panels, x, out, scratch| {
+        multiply_with(Avx512 { matrices: true }, format, panels, x, out, scratch)
+    },
+    ..KERNELS
+};
+
+fn multiply(format: Format, panels: Panels<'_>, x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch) {
+    multiply_with(Avx512 { matrices: false }, format, panels, x, out, scratch);
+}
+
+// Once for both: it is large.
+compile!(
+    @ "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    multiply_with(
+        simd: Avx512,
+        format: Format,
+        panels: Panels<'_>,
+        x: Input<'_>,
+        out: &mut [[f32; LANES]],
+        scratch: &mut Scratch
+    ) {
+        product::multiply(simd, format, panels, x, out, scratch);
+    }
+);
+
+/// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI, and AMX for bytes if `matrices`.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512 {
+    matrices: bool,
+}
 
 impl Avx512 {
-    fn new() -> Option<Self> {
+    fn new(matrices: bool) -> Option<Self> {
         let has = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
@@ -28,7 +67,7 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
-        has.then_some(Self(()))
+        (has && (!matrices || amx::allowed())).then_some(Self { matrices })
     }
 }
 
@@ -41,6 +80,29 @@ impl Simd for Avx512 {
 
     const REGISTERS: usize = 32;
     const SIGNED_OFFSET: i32 = 128;
+
+    #[inline(always)]
+    fn matrices(self) -> bool {
+        self.matrices
+    }
+
+    #[inline(always)]
+    fn matrix_tiles<const PARTS: usize, const MIN: bool>(self, job: &Job<'_>, out: &mut [[f32; LANES]]) {
+        assert!(self.matrices, "only with AMX");
+        unsafe { amx::tiles::<PARTS, MIN>(job, out) };
+    }
+
+    #[inline(always)]
+    fn arrange(self, groups: [__m512i; 8], offset: u8) -> [__m512i; 8] {
+        if !self.matrices {
+            return groups;
+        }
+        let mut arranged = groups;
+        for group in &mut arranged {
+            *group = unsafe { _mm512_sub_epi8(*group, _mm512_set1_epi8(offset as i8)) };
+        }
+        arranged
+    }
 
     #[inline(always)]
     fn prefetch(self, address: *const u8) {

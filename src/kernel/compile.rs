@@ -4,6 +4,11 @@
 /// an expression for their `Simd`; its type proves the features, and so does whoever hands out the table.
 macro_rules! compile {
     ($isa:literal, $features:literal, $simd:expr, $decode:path) => {
+        compile!(all_but_multiply $isa, $features, $simd, $decode);
+        compile!(multiply $features, $simd);
+    };
+    // With a `multiply` that is there already.
+    (all_but_multiply $isa:literal, $features:literal, $simd:expr, $decode:path) => {
         pub(super) static KERNELS: crate::kernel::Kernels = crate::kernel::Kernels {
             isa: $isa,
             multiply,
@@ -46,7 +51,6 @@ macro_rules! compile {
         compile!(@ $features, quantize(row: &[f32], out: &mut [Block]) {
             crate::kernel::activations::quantize($simd, row, out);
         });
-        compile!(multiply $features, $simd);
     };
     // The products alone.
     (multiply $features:literal, $simd:expr) => {

@@ -1,6 +1,8 @@
 //! The arithmetic that takes the time: chosen once for the processor at hand, behind one table of functions.
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[macro_use]
 mod compile;
@@ -90,7 +92,7 @@ pub(crate) fn select(limit: Option<&str>) -> Result<&'static Kernels> {
 fn available() -> Vec<&'static Kernels> {
     let mut available = Vec::new();
     #[cfg(target_arch = "x86_64")]
-    available.extend(avx512::kernels().into_iter().chain(avx2::vnni_kernels()).chain(avx2::kernels()));
+    available.extend(avx512::kernels().chain(avx2::vnni_kernels()).chain(avx2::kernels()));
     #[cfg(target_arch = "aarch64")]
     available.extend(neon::kernels());
     available.push(&scalar::KERNELS);

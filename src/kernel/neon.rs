@@ -106,7 +106,11 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
     const SIGNED_OFFSET: i32 = 0;
     const PAIRS: bool = MATRICES;
     const SPANS: bool = !DOTS;
-    const SIGNED_TILES: bool = true;
+
+    #[inline(always)]
+    fn signed_tiles(self) -> bool {
+        true
+    }
 
     #[inline(always)]
     fn load(self, bytes: &[u8; 64]) -> [uint8x16_t; 4] {

@@ -14,16 +14,16 @@ use crate::quant::Format;
 
 /// Blocks of a row that are taken out of panels at a time: as many as stay in the nearest cache while they are used. A
 /// multiple of a super-block's.
-const STEP: usize = 16;
+pub(super) const STEP: usize = 16;
 
 /// Panels taken apart, to be used for many rows of activations.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    panels: usize,
-    groups: Vec<[Line; 8]>,
+    pub(super) panels: usize,
+    pub(super) groups: Vec<[Line; 8]>,
     /// For each block or half of one the scales of 16 rows, and their minima.
-    scales: Vec<[f32; LANES]>,
-    mins: Vec<[f32; LANES]>,
+    pub(super) scales: Vec<[f32; LANES]>,
+    pub(super) mins: Vec<[f32; LANES]>,
     /// Panels as numbers.
     columns: Vec<[f32; LANES]>,
 }
@@ -126,18 +126,27 @@ fn blocks<S: Simd>(
         with_layout!(format, L => (L::PARTS, L::MIN, L::SIGNED, L::OFFSET, L::TOTALS, L::SPAN));
     // One kind of tiles where they would be the same.
     let span = if S::SPANS { span } else { 8 };
-    let offset = match signed {
-        true => S::SIGNED_OFFSET,
-        false if S::SIGNED_TILES => 0,
-        false => i32::from(offset),
+    let offset = match simd.signed_tiles() {
+        true => 0,
+        false => level_offset::<S>(signed, offset),
     };
     let stride = panels.len();
-    for (pair, own) in panels.parts.chunks(2 * panels.size).enumerate() {
-        let out = &mut out[2 * pair..];
+    let together = if simd.matrices() { 4 } else { 2 };
+    for (index, own) in panels.parts.chunks(together * panels.size).enumerate() {
+        let out = &mut out[together * index..];
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
             with_layout!(format, L => unpack::<S, L>(simd, Panels { parts: own, ..panels }, columns.clone(), scratch));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
+            if simd.matrices() {
+                match (parts, min) {
+                    (1, false) => simd.matrix_tiles::<1, false>(&job, out),
+                    (1, true) => simd.matrix_tiles::<1, true>(&job, out),
+                    (_, false) => simd.matrix_tiles::<2, false>(&job, out),
+                    (_, true) => simd.matrix_tiles::<2, true>(&job, out),
+                }
+                continue;
+            }
             // Shorter spans than the layout's are right, too.
             match (parts, min, signed, span) {
                 (1, false, false, 8) => tiles::<S, 1, false, false, 8>(simd, &job, out),
@@ -152,26 +161,34 @@ fn blocks<S: Simd>(
     }
 }
 
+/// What levels are larger than weights, as `dot` or `dot_signed` takes them.
+#[inline(always)]
+fn level_offset<S: Simd>(signed: bool, offset: u8) -> i32 {
+    if signed { S::SIGNED_OFFSET } else { i32::from(offset) }
+}
+
 /// Panels taken apart, to be multiplied with some columns of rows of activations.
-struct Job<'a> {
-    scratch: &'a Scratch,
-    x: Blocks<'a>,
-    /// What levels are larger than weights, and where activations have the sums for minima.
+pub(super) struct Job<'a> {
+    pub scratch: &'a Scratch,
+    pub x: Blocks<'a>,
+    /// What levels are larger than weights.
     offset: i32,
-    totals: usize,
+    /// Where activations have the sums for minima.
+    pub totals: usize,
     /// From row to row of the output.
-    stride: usize,
+    pub stride: usize,
 }
 
 /// Some columns of rows of activations, in blocks.
-struct Blocks<'a> {
-    data: &'a [Block],
-    per_row: usize,
-    columns: Range<usize>,
+pub(super) struct Blocks<'a> {
+    pub data: &'a [Block],
+    pub per_row: usize,
+    pub columns: Range<usize>,
 }
 
 impl<'a> Blocks<'a> {
-    fn len(&self) -> usize {
+    /// Rows.
+    pub fn len(&self) -> usize {
         self.data.len() / self.per_row
     }
 
@@ -190,7 +207,7 @@ impl<'a> Blocks<'a> {
 #[inline(always)]
 fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
     let mut sum = simd.splat(0.0);
-    let offset = if L::SIGNED { S::SIGNED_OFFSET } else { i32::from(L::OFFSET) };
+    let offset = level_offset::<S>(L::SIGNED, L::OFFSET);
     for (u, unit) in panel.chunks_exact(L::BYTES).enumerate() {
         for index in 0..L::BLOCKS {
             let size = L::BYTES / L::BLOCKS;
@@ -248,7 +265,7 @@ fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>
         for unit in panel[units.start * L::BYTES..units.end * L::BYTES].chunks_exact(L::BYTES) {
             for index in 0..L::BLOCKS {
                 let block = L::block(simd, unit, index);
-                let arranged = simd.arrange(block.groups, L::OFFSET);
+                let arranged = simd.arrange(block.groups, level_offset::<S>(L::SIGNED, L::OFFSET) as u8);
                 for g in 0..8 {
                     simd.store(arranged[g], &mut groups[b][g].0);
                 }

@@ -5,7 +5,7 @@
 
 use super::activations;
 use super::layouts::BLOCK;
-use super::product::Line;
+use super::product::{Job, Line};
 
 /// Rows of a panel, and lanes of a vector.
 pub(crate) const LANES: usize = 16;
@@ -23,12 +23,26 @@ pub(super) trait Simd: Copy {
     const REGISTERS: usize;
     /// Whether `tile_dots` takes no longer for two rows of activations than for one.
     const PAIRS: bool = false;
-    /// Whether `arrange` takes their offset off unsigned weights, so that tiles need not make up for it.
-    const SIGNED_TILES: bool = false;
     /// Whether `tile_dots` depends on the layout's span.
     const SPANS: bool = false;
     /// `dot_signed` computes with weights this much larger than they are.
     const SIGNED_OFFSET: i32;
+
+    /// Whether `arrange` takes off what levels are larger than weights, so that tiles need not make up for it.
+    #[inline(always)]
+    fn signed_tiles(self) -> bool {
+        self.matrices()
+    }
+
+    /// Whether products of several rows of activations are `matrix_tiles`'.
+    #[inline(always)]
+    fn matrices(self) -> bool {
+        false
+    }
+
+    /// All panels of a job times all rows of activations.
+    #[inline(always)]
+    fn matrix_tiles<const PARTS: usize, const MIN: bool>(self, _job: &Job<'_>, _out: &mut [[f32; LANES]]) {}
 
     /// Brings the line of an address into the nearest cache, if there is anything.
     #[inline(always)]
@@ -79,7 +93,7 @@ pub(super) trait Simd: Copy {
         tile_dots(self, start, groups, signed, x)
     }
 
-    /// A block's groups as `tile_dots` takes them; halves stay apart. With `SIGNED_TILES` they lose the offset.
+    /// A block's groups as `tile_dots` takes them; halves stay apart. With `signed_tiles` they lose the offset.
     #[inline(always)]
     fn arrange(self, groups: [Self::Bytes; 8], _offset: u8) -> [Self::Bytes; 8] {
         groups

@@ -187,7 +187,8 @@ fn every_instruction_set_agrees_with_f64_on_products_in_every_format() {
 #[test]
 fn a_product_is_the_same_to_the_bit_for_any_number_of_rows_and_threads() {
     for format in Format::ALL {
-        let (rows, cols) = (350, 2 * format.block_len().max(32));
+        // More blocks than stay in the nearest cache, and not all of them full steps.
+        let (rows, cols) = (350, 5 * format.block_len().max(128));
         let (matrix, _) = random_matrix(format, rows, cols);
         let x = noise(2, 21 * cols);
         for kernels in available() {
@@ -291,6 +292,23 @@ fn products_of_nothing_but_highest_levels_do_not_overflow() {
             }
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_best_instructions_of_an_x86_processor_come_first() {
+    let best = match (is_x86_feature_detected!("avx512vnni"), is_x86_feature_detected!("avx2")) {
+        (true, _) if amx::allowed() => "amx",
+        (true, _) => "avx512",
+        (_, true) if is_x86_feature_detected!("avxvnni") => "avxvnni",
+        (_, true) => "avx2",
+        _ => "scalar",
+    };
+    assert_eq!(select(None).unwrap().isa, best);
+    let places = available().into_iter().map(|kernels| {
+        ["amx", "avx512", "avxvnni", "avx2", "scalar"].iter().position(|isa| *isa == kernels.isa).unwrap()
+    });
+    assert!(places.is_sorted());
 }
 
 #[cfg(target_arch = "aarch64")]
