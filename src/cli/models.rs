@@ -44,7 +44,8 @@ const fn models([smallest, small, middle, large]: [&'static str; 4]) -> [Model; 
 }
 
 pub(super) fn run() -> Outcome {
-    let bandwidth = memory_bandwidth(None)?;
+    // Where there is no memory to measure, the list is wanted all the same.
+    let bandwidth = memory_bandwidth(None).unwrap_or(f64::NAN);
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -67,7 +68,8 @@ It works as it is. In less than half the size, faster, at a small loss:
         "\
 Newer ones appear at https://huggingface.co/BlinkDL. A model takes a little more memory than its file has bytes, and for
 each token reads all of it once, so tokens/s are about what the Q5_1 file would write here, where all threads together
-read {bandwidth:.0} GB/s of memory. `volary bench MODEL` measures it."
+read {bandwidth} GB/s of memory. `volary bench MODEL` measures it.",
+        bandwidth = if bandwidth.is_nan() { "?".into() } else { format!("{bandwidth:.0}") }
     )?)
 }
 
@@ -84,6 +86,7 @@ fn table(out: &mut impl Write, repository: &str, models: &[Model], bandwidth: f6
 fn rate(bandwidth: f64, per_token: f64) -> String {
     let rate = 0.8 * bandwidth / per_token;
     match rate {
+        _ if rate.is_nan() => "?".into(),
         100.0.. => format!("{:.0}", (rate / 10.0).round() * 10.0),
         10.0.. => format!("{rate:.0}"),
         _ => format!("{rate:.1}"),
@@ -97,5 +100,6 @@ mod tests {
     #[test]
     fn rates_have_two_digits() {
         assert_eq!([36.0, 9.9, 1.3, 0.2].map(|bandwidth| rate(bandwidth, 0.16)), ["180", "50", "6.5", "1.0"]);
+        assert_eq!(rate(f64::NAN, 0.16), "?");
     }
 }
