@@ -52,9 +52,9 @@ pub fn fuzz(rest: &[String]) -> Result {
     if !is_there("cargo-fuzz") {
         return Err("fuzz needs cargo-fuzz: `cargo install cargo-fuzz --locked`".into());
     }
-    // What a model reads takes it a millisecond a token, slowed down as it is by the sanitizers.
-    let is_read = ["arguments", "chat", "chat-format", "options", "stop"].contains(&target.as_str());
-    let max_len = if is_read { 4_000 } else { 300_000 };
+    // Those of `tests/hostile_input/conversation.rs`: with the sanitizers a model reads a token in a millisecond.
+    let is_conversation = ["arguments", "chat", "chat-format", "options", "stop"].contains(&target.as_str());
+    let max_len = if is_conversation { 4_000 } else { 300_000 };
     let found = at("target/fuzz").join(target);
     std::fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
     let mut command = cargo();
