@@ -6,6 +6,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::mem::offset_of;
 
 use super::activations::Block;
 use super::product::{Job, Line, STEP};
@@ -103,18 +104,21 @@ impl Factors<'_> {
     /// The sums of one unit and, if there are as many, of those after it.
     ///
     /// # Safety
-    /// The registers have the shapes of these rows and of `PARTS`.
+    /// The registers have the shapes of these rows and of `PARTS`. `first` is a multiple of `TOGETHER`, and there is such a
+    /// unit.
     #[inline(always)]
     unsafe fn multiply<const PARTS: usize>(&self, first: usize, sums: &mut [Sums; TOGETHER]) {
         const fn weights<const PARTS: usize>(unit: usize) -> usize {
             unit * size_of::<[Line; 8]>() / PARTS
         }
         const fn activations<const PARTS: usize>(unit: usize) -> usize {
-            unit / PARTS * size_of::<Block>() + unit % PARTS * size_of::<[i32; 8]>() / PARTS
+            let part = unit % PARTS * size_of::<[i32; 8]>() / PARTS;
+            offset_of!(Block, quads) + unit / PARTS * size_of::<Block>() + part
         }
-        let (block, part) = (first / PARTS, first % PARTS);
-        let groups = self.groups[block][8 / PARTS * part..].as_ptr();
-        let x = self.x[block].quads[8 / PARTS * part..].as_ptr();
+        /// From the first of `TOGETHER` units, which begins a block, to another of them.
+        const fn apart<const PARTS: usize>(units: usize) -> usize {
+            activations::<PARTS>(units) - activations::<PARTS>(0)
+        }
         if first + TOGETHER <= PARTS * self.groups.len() {
             // SAFETY: these units are there, and so are they in all rows.
             unsafe {
@@ -139,14 +143,14 @@ impl Factors<'_> {
                     "tdpbssd tmm3, tmm5, tmm7",
                     "tilestored [{out} + {line} + 2048], tmm2",
                     "tilestored [{out} + {line} + 3072], tmm3",
-                    x = in(reg) x,
-                    w = in(reg) groups,
+                    x = in(reg) self.x.as_ptr().byte_add(activations::<PARTS>(first)),
+                    w = in(reg) self.groups.as_ptr().byte_add(weights::<PARTS>(first)),
                     out = in(reg) sums.as_mut_ptr(),
                     stride = in(reg) self.stride,
                     line = in(reg) size_of::<Line>(),
-                    x1 = const activations::<PARTS>(1),
-                    x2 = const activations::<PARTS>(2),
-                    x3 = const activations::<PARTS>(3),
+                    x1 = const apart::<PARTS>(1),
+                    x2 = const apart::<PARTS>(2),
+                    x3 = const apart::<PARTS>(3),
                     w1 = const weights::<PARTS>(1),
                     w2 = const weights::<PARTS>(2),
                     w3 = const weights::<PARTS>(3),
@@ -166,8 +170,8 @@ impl Factors<'_> {
                     "tilezero tmm0",
                     "tdpbssd tmm0, tmm4, tmm6",
                     "tilestored [{out} + {line}], tmm0",
-                    x = in(reg) self.x[unit / PARTS].quads[8 / PARTS * (unit % PARTS)..].as_ptr(),
-                    w = in(reg) self.groups[unit / PARTS][8 / PARTS * (unit % PARTS)..].as_ptr(),
+                    x = in(reg) self.x.as_ptr().byte_add(activations::<PARTS>(unit)),
+                    w = in(reg) self.groups.as_ptr().byte_add(weights::<PARTS>(unit)),
                     out = in(reg) sums.as_mut_ptr(),
                     stride = in(reg) self.stride,
                     line = in(reg) size_of::<Line>(),

@@ -131,6 +131,7 @@ fn blocks<S: Simd>(
         false => level_offset::<S>(signed, offset),
     };
     let stride = panels.len();
+    // What rows of activations bring along is laid out once for all of these.
     let together = if simd.matrices() { 4 } else { 2 };
     for (index, own) in panels.parts.chunks(together * panels.size).enumerate() {
         let out = &mut out[together * index..];
