@@ -3,13 +3,13 @@
 //! An output is summed column by column, whatever is multiplied beside it.
 
 use super::product::{Panels, rows_of};
-use super::simd::{LANES, Simd, part};
+use super::simd::{LANES, Simd};
 
-/// Columns of a panel of floats, 16 numbers each.
+/// What panels of floats are made of.
 pub(super) trait Columns {
-    /// What a panel is made of.
-    type Part: Copy;
-    fn column<S: Simd>(simd: S, panel: &[Self::Part], index: usize) -> S::Floats;
+    /// 16 numbers.
+    type Column: Copy;
+    fn numbers<S: Simd>(simd: S, column: &Self::Column) -> S::Floats;
 }
 
 pub(super) struct F32;
@@ -19,38 +19,38 @@ pub(super) struct BF16;
 pub(super) struct Unpacked;
 
 impl Columns for F32 {
-    type Part = u8;
+    type Column = [u8; 64];
 
     #[inline(always)]
-    fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
-        simd.singles(part(panel, 64 * index))
+    fn numbers<S: Simd>(simd: S, column: &[u8; 64]) -> S::Floats {
+        simd.singles(column)
     }
 }
 
 impl Columns for F16 {
-    type Part = u8;
+    type Column = [u8; 32];
 
     #[inline(always)]
-    fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
-        simd.halves(part(panel, 32 * index))
+    fn numbers<S: Simd>(simd: S, column: &[u8; 32]) -> S::Floats {
+        simd.halves(column)
     }
 }
 
 impl Columns for BF16 {
-    type Part = u8;
+    type Column = [u8; 32];
 
     #[inline(always)]
-    fn column<S: Simd>(simd: S, panel: &[u8], index: usize) -> S::Floats {
-        simd.brains(part(panel, 32 * index))
+    fn numbers<S: Simd>(simd: S, column: &[u8; 32]) -> S::Floats {
+        simd.brains(column)
     }
 }
 
 impl Columns for Unpacked {
-    type Part = [f32; LANES];
+    type Column = [f32; LANES];
 
     #[inline(always)]
-    fn column<S: Simd>(simd: S, panel: &[[f32; LANES]], index: usize) -> S::Floats {
-        simd.floats(&panel[index])
+    fn numbers<S: Simd>(simd: S, column: &[f32; LANES]) -> S::Floats {
+        simd.floats(column)
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Floats<'a> {
 #[inline(always)]
 pub(super) fn floats<S: Simd, C: Columns>(
     simd: S,
-    panels: Panels<'_, C::Part>,
+    panels: Panels<'_, C::Column>,
     x: Floats<'_>,
     out: &mut [[f32; LANES]],
 ) {
@@ -93,7 +93,7 @@ pub(super) fn floats<S: Simd, C: Columns>(
 #[inline(always)]
 fn float_tiles<S: Simd, C: Columns, const P: usize, const N: usize>(
     simd: S,
-    panels: Panels<'_, C::Part>,
+    panels: Panels<'_, C::Column>,
     x: Floats<'_>,
     row: usize,
     out: &mut [[f32; LANES]],
@@ -117,18 +117,26 @@ fn float_tiles<S: Simd, C: Columns, const P: usize, const N: usize>(
 #[inline(always)]
 fn float_tile<S: Simd, C: Columns, const P: usize, const N: usize>(
     simd: S,
-    panels: [&[C::Part]; P],
-    rows: [&[f32]; N],
+    mut panels: [&[C::Column]; P],
+    mut rows: [&[f32]; N],
     stride: usize,
     out: &mut [[f32; LANES]],
 ) {
+    // Of one length all, which the loop then need not compare with: that would take as long as the products.
+    let cols = rows[0].len();
+    for panel in &mut panels {
+        *panel = &panel[..cols];
+    }
+    for row in &mut rows {
+        *row = &row[..cols];
+    }
     let mut sums = [[simd.splat(0.0); N]; P];
-    for column in 0..rows[0].len() {
+    for column in 0..cols {
         // One register more than there are would be written and read for each column.
         if N > P {
             let mut weights = [simd.splat(0.0); P];
             for p in 0..P {
-                weights[p] = C::column(simd, panels[p], column);
+                weights[p] = C::numbers(simd, &panels[p][column]);
             }
             for t in 0..N {
                 let x = simd.splat(rows[t][column]);
@@ -142,7 +150,7 @@ fn float_tile<S: Simd, C: Columns, const P: usize, const N: usize>(
                 x[t] = simd.splat(rows[t][column]);
             }
             for p in 0..P {
-                let weights = C::column(simd, panels[p], column);
+                let weights = C::numbers(simd, &panels[p][column]);
                 for t in 0..N {
                     sums[p][t] = simd.mul_add(weights, x[t], sums[p][t]);
                 }

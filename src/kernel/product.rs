@@ -70,8 +70,8 @@ pub(super) fn multiply<S: Simd>(
         Input::Floats { data, cols } => {
             let x = Floats { data, cols };
             match format {
-                Format::F32 => floats::<S, F32>(simd, panels, x, out),
-                Format::F16 => floats::<S, F16>(simd, panels, x, out),
+                Format::F32 => floats::<S, F32>(simd, panels.columns(), x, out),
+                Format::F16 => floats::<S, F16>(simd, panels.columns(), x, out),
                 Format::Q4_1_O => {
                     scratch.columns.resize(cols * panels.len(), [0.0; LANES]);
                     for (panel, columns) in panels.iter().zip(scratch.columns.chunks_exact_mut(cols)) {
@@ -79,7 +79,7 @@ pub(super) fn multiply<S: Simd>(
                     }
                     floats::<S, Unpacked>(simd, Panels { parts: &scratch.columns, size: cols }, x, out);
                 }
-                _ => floats::<S, BF16>(simd, panels, x, out),
+                _ => floats::<S, BF16>(simd, panels.columns(), x, out),
             }
         }
         Input::Blocks { data, per_row } if data.len() == per_row => with_layout!(format, L => {
@@ -95,8 +95,16 @@ pub(super) fn multiply<S: Simd>(
 #[derive(Clone, Copy)]
 pub(super) struct Panels<'a, Part = u8> {
     pub parts: &'a [Part],
-    /// Parts of each: bytes, or columns that were taken out of a quantized panel.
+    /// Parts of each: bytes, or columns.
     pub size: usize,
+}
+
+impl<'a> Panels<'a> {
+    /// Panels of floats, in columns of `N` bytes.
+    #[inline]
+    fn columns<const N: usize>(self) -> Panels<'a, [u8; N]> {
+        Panels { parts: self.parts.as_chunks().0, size: self.size / N }
+    }
 }
 
 impl<'a, Part> Panels<'a, Part> {
