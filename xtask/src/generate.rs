@@ -29,12 +29,15 @@ pub fn bindings(language: &str) -> Result {
 
 /// Copies a file; only if it differs, so that builds which look at times have nothing to do.
 pub fn copy(from: &Path, to: &Path) -> Result {
-    let failed = |path: &Path, error| format!("{}: {error}", path.display());
-    let content = fs::read(from).map_err(|error| failed(from, error))?;
+    let content = fs::read(from).map_err(|error| format!("{}: {error}", from.display()))?;
     if fs::read(to).is_ok_and(|existing| existing == content) {
         return Ok(());
     }
-    let parent = to.parent().unwrap_or(to);
-    fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
-    fs::write(to, content).map_err(|error| failed(to, error))
+    create_folder(to.parent().unwrap_or(to))?;
+    fs::write(to, content).map_err(|error| format!("{}: {error}", to.display()))
+}
+
+/// Makes a folder, unless it is there.
+pub fn create_folder(path: &Path) -> Result {
+    fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
 }

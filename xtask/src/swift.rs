@@ -6,7 +6,8 @@ use crate::Language;
 use crate::generate;
 use crate::process::{Result, at, is_there, run, tree};
 
-pub const LANGUAGE: Language = Language { name: "swift", missing, generate, build, test, lint, docs, package };
+pub const LANGUAGE: Language =
+    Language { name: "swift", missing, generate, build, test, lint: checked_build, docs, package };
 
 /// Swift itself, or the tree that `.ci/trixie swift` makes.
 fn missing() -> Option<String> {
@@ -56,19 +57,23 @@ fn test(rest: &[String]) -> Result {
     swift(&[&["test"], &rest[..]].concat())
 }
 
-fn lint() -> Result {
-    swift(&["build", "--build-tests", "-Xswiftc", "-warnings-as-errors"])
+/// Without warnings, and with the symbols that the documentation is made of: one build serves both.
+fn checked_build() -> Result {
+    let symbols = at(SYMBOLS);
+    generate::create_folder(&symbols)?;
+    let graph = ["-Xswiftc", "-emit-symbol-graph", "-Xswiftc", "-emit-symbol-graph-dir", "-Xswiftc"];
+    let build = ["build", "--build-tests", "-Xswiftc", "-warnings-as-errors"];
+    swift(&[&build[..], &graph, &[&symbols.to_string_lossy()]].concat())
 }
 
+/// Beside the modules, so that they are gone when these are.
+const SYMBOLS: &str = "bindings/swift/.build/symbols";
+
 fn docs() -> Result {
-    let symbols = generate::folder("swift").join("symbols");
-    std::fs::create_dir_all(&symbols).map_err(|error| format!("{}: {error}", symbols.display()))?;
-    // Apart from the other builds, which would have to be made anew.
-    let build = ["build", "--target", "Volary", "--scratch-path", "target/swift-docs"];
-    let graph = ["-Xswiftc", "-emit-symbol-graph", "-Xswiftc", "-emit-symbol-graph-dir", "-Xswiftc"];
-    swift(&[&build[..], &graph, &[&symbols.to_string_lossy()]].concat())?;
-    let own = symbols.join("Volary");
-    generate::copy(&symbols.join("Volary.symbols.json"), &own.join("Volary.symbols.json"))?;
+    checked_build()?;
+    let own = generate::folder("swift").join("symbols");
+    generate::copy(&at(SYMBOLS).join("Volary.symbols.json"), &own.join("Volary.symbols.json"))?;
+    generate::create_folder(&at("target/doc"))?;
     let names = ["--fallback-display-name", "Volary", "--fallback-bundle-identifier", "dev.volary"];
     let output = ["--output-path", "target/doc/Volary.doccarchive", "--additional-symbol-graph-dir"];
     run(tool("docc").arg("convert").args(names).args(output).arg(own))
