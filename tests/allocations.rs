@@ -1,13 +1,17 @@
-//! What a token allocates.
+//! What a token allocates, and what stays of what is gone.
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::System;
+use std::sync::Mutex;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use volary::{Model, ModelOptions};
+use volary::{Model, ModelOptions, Tokenizer};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The allocator counts for all threads together.
+static TURN: Mutex<()> = Mutex::new(());
 
 #[test]
 fn a_token_allocates_its_logits_and_a_few_lists_but_nothing_for_a_layer() {
@@ -16,6 +20,7 @@ fn a_token_allocates_its_logits_and_a_few_lists_but_nothing_for_a_layer() {
     const EACH: usize = 7;
     // A thread's own buffers: which thread takes what is chance, so that one may need its first after many tokens.
     const FIRST: usize = TOKENS / 2;
+    let _turn = TURN.lock();
     for file in ["v4.pth", "v5.0.pth", "v5.1.pth", "v5.2.pth", "v6.pth", "v7.pth"] {
         for threads in [1, 2] {
             let options = ModelOptions { threads: Some(threads), ..Default::default() };
@@ -38,4 +43,18 @@ fn a_token_allocates_its_logits_and_a_few_lists_but_nothing_for_a_layer() {
             assert_eq!(change.bytes_allocated.abs_diff(change.bytes_deallocated) >> 16, 0, "{file}: {change:?}");
         }
     }
+}
+
+#[test]
+fn of_tokenizers_that_are_gone_nothing_stays_with_the_thread_that_used_them() {
+    const COUNT: usize = 20;
+    let text = "Once upon a time there was a king who had three daughters, and the youngest was the fairest of all.";
+    let _turn = TURN.lock();
+    let use_one = || drop(Tokenizer::of_model("models/demo.gguf").unwrap().encode(text).unwrap());
+    use_one();
+    let region = Region::new(ALLOCATOR);
+    (0..COUNT).for_each(|_| use_one());
+    let change = region.change();
+    let left = change.bytes_allocated as isize - change.bytes_deallocated as isize;
+    assert!(left < 100 * COUNT as isize, "{left} bytes of {COUNT} tokenizers");
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::{ModelWrapper, Tokenizer};
 
 use super::tokens::{MOST_TOKENS, Tokens};
 use crate::error::{Error, Result};
@@ -23,8 +25,13 @@ pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
         return Err(damaged("it describes no model".into()));
     }
     check_supported(&json).map_err(|cause| Error::unsupported(path.display(), cause))?;
+    let merges = merges(&json["model"]["merges"]).map_err(damaged)?;
     // From a value that is sound JSON, because the crate (0.23.2) panics on JSON that breaks off within the decoder.
     let mut tokenizer: Tokenizer = serde_json::from_value(json).map_err(|e| damaged(e.to_string()))?;
+    if let ModelWrapper::BPE(model) = tokenizer.get_model() {
+        let model = without_cache(model, merges).map_err(|e| damaged(e.to_string()))?;
+        tokenizer.with_model(model);
+    }
     // A text that spells `<|endoftext|>` is a text, not the end of one.
     tokenizer.set_encode_special_tokens(true);
     // The file may say how to cut texts to a length or fill them up; that is for training.
@@ -76,6 +83,39 @@ fn kinds(part: &Value) -> Vec<&str> {
         None if part.is_null() => Vec::new(),
         None => vec!["of no type"],
     }
+}
+
+/// The pairs of tokens that become one, in their order.
+fn merges(json: &Value) -> Result<Merges, String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Merge {
+        Pair(String, String),
+        Line(String),
+    }
+    let merges = Vec::deserialize(json).map_err(|_| "its merges are no pairs of tokens".to_string())?;
+    let pairs = merges.into_iter().filter_map(|merge| match merge {
+        Merge::Pair(left, right) => Some((left, right)),
+        // The crate refuses a line of more or fewer parts, and skips the one of the version.
+        Merge::Line(line) => line
+            .split_once(' ')
+            .filter(|_| !line.starts_with("#version"))
+            .map(|(left, right)| (left.into(), right.into())),
+    });
+    Ok(pairs.collect())
+}
+
+/// The same model without the crate's cache (0.23.2) of words it has met: every thread has one, and what a tokenizer
+/// leaves there stays until the thread ends.
+fn without_cache(model: &BPE, merges: Merges) -> tokenizers::Result<BPE> {
+    let vocab: Vocab = model.get_vocab().into_iter().collect();
+    let mut own = BPE::builder().vocab_and_merges(vocab, merges).cache_capacity(0).build()?;
+    own.unk_token.clone_from(&model.unk_token);
+    own.end_of_word_suffix.clone_from(&model.end_of_word_suffix);
+    own.fuse_unk = model.fuse_unk;
+    own.byte_fallback = model.byte_fallback;
+    own.ignore_merges = model.ignore_merges;
+    Ok(own)
 }
 
 pub(super) fn encode(tokenizer: &Tokenizer, argument: &str, text: &str) -> Result<Vec<u32>> {
