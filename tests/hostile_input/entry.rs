@@ -12,6 +12,7 @@ use volary::quant::Format;
 use volary::{Chat, Error, Model, ModelOptions, Result, State, Tokenizer};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::seed::shards;
 use super::{conversation, sizes};
 
 /// What became of an input.
@@ -44,6 +45,7 @@ impl Entry {
 pub const ENTRIES: &[Entry] = &[
     Entry { name: "pth", run: |input| checkpoint(input, "model.pth") },
     Entry { name: "safetensors", run: |input| checkpoint(input, "model.safetensors") },
+    Entry { name: "index", run: index },
     Entry { name: "bin", run: |input| checkpoint(input, "model.bin") },
     Entry { name: "gguf", run: |input| checkpoint(input, "model.gguf") },
     Entry { name: "sizes", run: sized },
@@ -117,6 +119,15 @@ fn checkpoint(input: &[u8], name: &str) -> Result<()> {
     let model = Model::open_with(&file.path, one_thread())?;
     assert_eq!(described.unwrap().config, *model.config());
     run(&model)
+}
+
+/// The index of shards that are sound.
+fn index(input: &[u8]) -> Result<()> {
+    let file = File::new("model.safetensors.index.json", input);
+    for (name, content) in shards() {
+        std::fs::write(file.folder.path().join(name), content).unwrap();
+    }
+    run(&Model::open_with(&file.path, one_thread())?)
 }
 
 /// A few tokens, and the state through its file form in between.

@@ -16,7 +16,7 @@ pub fn mutant(kind: &str, seed: &[u8], random: &mut Random) -> Vec<u8> {
     const LARGEST: usize = 4 << 20;
     for _ in 0..=random.below(3) {
         let changed = match kind {
-            "tokenizer" if !random.one_in(4) => json_text(&bytes, random),
+            "tokenizer" | "index" if !random.one_in(4) => json_text(&bytes, random),
             "vocabulary" | "chat-format" | "stop" | "arguments" => Some(text(&bytes, random)),
             "sizes" => Some(random_bytes(&bytes, random)),
             "options" => Some(words(&bytes, random)),
@@ -278,13 +278,16 @@ fn change(value: &mut Value, donor: Value, random: &mut Random) {
 }
 
 /// Words that mean something somewhere.
-const WORDS: [&str; 30] = [
+const WORDS: [&str; 33] = [
     "",
     "F64",
     "BF16",
     "F16",
     "__metadata__",
     "emb.weight",
+    "model-00002-of-00002.safetensors",
+    "model.safetensors.index.json",
+    "..",
     "blocks.0.att.time_state",
     "blocks.1.att.r_k",
     "Ġ",

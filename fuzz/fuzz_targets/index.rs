@@ -1,0 +1,2 @@
+#![no_main]
+volary_fuzz::target!("index");
