@@ -64,19 +64,19 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(file: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::Io { file: file.as_ref().display().to_string(), source }
+        Self::Io { file: printable(file.as_ref().display()), source }
     }
 
     pub(crate) fn format(file: impl AsRef<Path>, cause: impl Display) -> Self {
-        Self::Format { file: file.as_ref().display().to_string(), cause: one_line(&cause.to_string()) }
+        Self::Format { file: printable(file.as_ref().display()), cause: one_line(&cause.to_string()) }
     }
 
     pub(crate) fn unsupported(subject: impl Display, cause: impl Display) -> Self {
-        Self::Unsupported { subject: subject.to_string(), cause: one_line(&cause.to_string()) }
+        Self::Unsupported { subject: printable(subject), cause: one_line(&cause.to_string()) }
     }
 
     pub(crate) fn mismatch(subject: impl Display, cause: impl Display) -> Self {
-        Self::Mismatch { subject: subject.to_string(), cause: one_line(&cause.to_string()) }
+        Self::Mismatch { subject: printable(subject), cause: one_line(&cause.to_string()) }
     }
 
     /// A name that is none of those there are.
@@ -112,8 +112,16 @@ impl Error {
 /// A cause may quote a file's own words, which may be anything: no control characters, nothing endless.
 fn one_line(cause: &str) -> String {
     const MAX_CHARS: usize = 600;
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     cause.chars().take(MAX_CHARS).map(shown).collect()
+}
+
+/// Names of files may be anything, too: those of shards come from an index, and terminals obey control characters.
+fn printable(name: impl Display) -> String {
+    name.to_string().chars().map(shown).collect()
+}
+
+fn shown(c: char) -> char {
+    if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 /// The operating system's reason in plain words, with a remedy where there is an obvious one.
@@ -154,5 +162,10 @@ mod tests {
         let message = Error::unknown("format", "a\nb", &["auto"]).to_string();
         assert_eq!(message, "format: a\u{fffd}b is unknown; choose auto");
         assert_eq!(Error::unknown("format", "", &["auto"]).to_string(), "format: is empty; choose auto");
+        let message = Error::io("\u{1b}[2J\n.pth", io::ErrorKind::NotFound.into()).to_string();
+        assert_eq!(message, "\u{fffd}[2J\u{fffd}.pth: no such file; check the path");
+        for error in [Error::format("a\n", "b"), Error::unsupported("a\n", "b"), Error::mismatch("a\n", "b")] {
+            assert_eq!(error.to_string(), "a\u{fffd}: b");
+        }
     }
 }

@@ -137,7 +137,9 @@ fn read_shards(index_path: &Path, index: &Index) -> Result<Contents> {
 
 /// Whether a name can only mean a file in the index's own folder, on any operating system.
 fn is_plain_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', ':', '\0'])
+    const LONGEST: usize = 255;
+    let means_more = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+    !matches!(name, "" | "." | "..") && name.len() <= LONGEST && !name.contains(means_more)
 }
 
 /// The index that lists a shard, if the file is one. It stands beside it, named like it without the shard's number.

@@ -96,7 +96,9 @@ fn an_index_that_lists_what_its_shards_lack_is_an_error() {
 
 #[test]
 fn an_index_cannot_name_files_of_other_folders() {
-    for shard in ["../x.safetensors", "/etc/passwd", "a/b", "..", "", r"c:\\x", r"..\\x"] {
+    let long = "x".repeat(256);
+    for shard in ["../x.safetensors", "/etc/passwd", "a/b", "..", "", r"c:\\x", r"..\\x", r"\n\n", r"\u001b[2J", &long]
+    {
         let index = format!(r#"{{"weight_map":{{"a":"{shard}"}}}}"#);
         let message = failure(&[("model.safetensors.index.json", index.as_bytes())], "model.safetensors.index.json");
         assert!(message.contains("no plain file name"), "{message}");
