@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapRaw};
 
 use crate::error::{Error, Result};
 
@@ -15,14 +15,15 @@ use crate::error::{Error, Result};
 pub(crate) struct Arena {
     /// The file whose matrices it holds, for messages.
     file: PathBuf,
-    map: Option<Arc<MmapMut>>,
+    /// Raw: nobody may hold a reference to all of it while a part is written.
+    map: Option<Arc<MmapRaw>>,
     used: usize,
 }
 
 /// Bytes that begin a cache line. Their map goes when the last of its matrices does.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    _map: Option<Arc<MmapMut>>,
+    _map: Option<Arc<MmapRaw>>,
     start: *const u8,
     len: usize,
 }
@@ -58,17 +59,17 @@ impl Arena {
             self.used = (begin + len).next_multiple_of(LINE).min(map.len());
         }
         // SAFETY: from `begin` on there are `len` bytes of the map that nobody else has been given.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(map.as_ptr().cast_mut().add(begin), len) };
+        let bytes = unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().add(begin), len) };
         fill(bytes);
         Ok(Memory { start: bytes.as_ptr(), len, _map: Some(map) })
     }
 
-    fn map(&self, len: usize) -> Result<Arc<MmapMut>> {
+    fn map(&self, len: usize) -> Result<Arc<MmapRaw>> {
         let map = MmapMut::map_anon(len).map_err(|error| Error::io(&self.file, error))?;
-        // Refused, it is slower.
-        #[cfg(target_os = "linux")]
+        // Refused, it is slower. Miri does not know it.
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(memmap2::Advice::HugePage);
-        Ok(Arc::new(map))
+        Ok(Arc::new(map.into()))
     }
 }
 

@@ -34,3 +34,6 @@ impl Model {
         Self::load(Checkpoint::embedded("demo.gguf", DEMO)?, options)
     }
 }
+
+#[cfg(test)]
+mod tests;

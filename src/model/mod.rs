@@ -365,7 +365,8 @@ pub(crate) fn choose_tokenizer(
         tokenizer.check_fits(n_vocab, &model)?;
         return Ok(Some(tokenizer));
     }
-    for built_in in [Tokenizer::world, Tokenizer::bytes] {
+    // No size fits both, and World takes time to unpack.
+    for built_in in [Tokenizer::bytes, Tokenizer::world] {
         let tokenizer = built_in();
         if tokenizer.check_fits(n_vocab, &model).is_ok() {
             return Ok(Some(tokenizer));
