@@ -51,7 +51,11 @@ fn main() -> ExitCode {
         let options = ModelOptions { threads: Some(threads), ..ModelOptions::default() };
         Model::open_with(concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo.gguf"), options).unwrap()
     });
-    let (gauge, working) = (Gauge::new(), RwLock::new(()));
+    if std::env::args().any(|argument| argument == Gauge::ARGUMENT) {
+        Gauge::answer(&models[0]);
+        return ExitCode::SUCCESS;
+    }
+    let (mut gauge, working) = (Gauge::new(), RwLock::new(()));
     // What is made once for each process.
     Worker::new(models.clone(), Random::new(0)).round(&working);
     let before = Process::settled();
@@ -125,11 +129,11 @@ fn report(windows: &[Window], before: &Process, after: &Process, time: Duration)
         time.as_secs_f64(),
         TOKENS.load(Ordering::Relaxed)
     );
-    println!("window  memory (MB)  in use (MB)  handles  threads  tokens/s  tokens for a loop");
+    println!("window  memory (MB)  in use (MB)  handles  threads  tokens/s  tokens for a fresh one");
     for (index, window) in windows.iter().enumerate() {
         let range = |(least, most)| format!("{least}-{most}");
         println!(
-            "{:>6}  {:11.1}  {:11.2}  {:>7}  {:>7}  {:8.0}  {:17.3}",
+            "{:>6}  {:11.1}  {:11.2}  {:>7}  {:>7}  {:8.0}  {:22.3}",
             index + 1,
             window.memory,
             window.in_use,
@@ -147,7 +151,7 @@ fn report(windows: &[Window], before: &Process, after: &Process, time: Duration)
     let speed = change(speed(&steady[..third]), speed(&steady[steady.len() - third..]));
     println!("\nmemory      {memory:+.2} % from window 2 to window {WINDOWS} (at most +2)");
     println!("in use      {in_use:+.2} % of it that the allocator has handed out (at most +2)");
-    println!("throughput  {speed:+.2} % from the first third to the last, against the loop (at least -3)");
+    println!("throughput  {speed:+.2} % from the first third to the last, against the fresh process (at least -3)");
     println!("handles     {} before, {} after (no more)", before.handles, after.handles);
     println!("threads     {} before, {} after (no more)", before.threads, after.threads);
     // Less memory and more speed are no faults.

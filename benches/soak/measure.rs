@@ -1,9 +1,11 @@
 //! What Linux tells of this process, and how fast it is.
 
 use std::hint::black_box;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use volary::Model;
+use volary::{Model, State};
 
 use crate::HEAP;
 
@@ -44,39 +46,57 @@ impl Process {
     }
 }
 
-/// How fast one thread writes tokens, whatever else the machine does: it takes turns with a plain loop, and the fastest of both
-/// are compared: whatever else runs only slows one down, and both alike.
-pub struct Gauge(Vec<f32>);
+/// How fast this process writes tokens, whatever else the machine does: it takes turns with another one, which does nothing but this,
+/// and the fastest tokens of both are compared. Other programs slow both down alike.
+pub struct Gauge {
+    fresh: Child,
+    answers: BufReader<ChildStdout>,
+}
 
 impl Gauge {
-    /// One MiB, which is partly in the nearer caches, as the model is. With as much memory as the model's 8 MiB, the loop suffered
-    /// more than the model from other programs' use of the memory.
+    /// The argument of the other process.
+    pub const ARGUMENT: &str = "--gauge";
+
     pub fn new() -> Self {
-        Self((0..1 << 18).map(|i| (i % 7) as f32).collect())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut fresh = command.arg(Self::ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(fresh.stdout.take().unwrap());
+        Self { fresh, answers }
     }
 
-    /// Tokens in the time of one loop.
-    pub fn speed(&self, model: &Model) -> f64 {
+    /// What the other process does until nobody asks any more: a line in, a token, its seconds out.
+    pub fn answer(model: &Model) {
+        let mut state = model.new_state();
+        for _ in std::io::stdin().lines() {
+            println!("{}", seconds_of_token(model, &mut state));
+        }
+    }
+
+    /// Tokens in the time of one of the other process.
+    pub fn speed(&mut self, model: &Model) -> f64 {
         const TURNS: usize = 48;
         let mut state = model.new_state();
-        let timed = |work: &mut dyn FnMut()| {
-            let started = Instant::now();
-            work();
-            started.elapsed().as_secs_f64()
-        };
-        let turn = |token| {
-            let write = timed(&mut || _ = black_box(model.decode(&mut state, token).unwrap()));
-            (write, timed(&mut || _ = black_box(self.pass())))
-        };
-        let (tokens, loops): (Vec<f64>, Vec<f64>) = (0..TURNS as u32).map(turn).unzip();
-        let fastest = |times: Vec<f64>| times.into_iter().fold(f64::INFINITY, f64::min);
-        fastest(loops) / fastest(tokens)
+        let (mut own, mut other) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..TURNS {
+            own = own.min(seconds_of_token(model, &mut state));
+            writeln!(self.fresh.stdin.as_mut().unwrap()).unwrap();
+            let mut answer = String::new();
+            self.answers.read_line(&mut answer).unwrap();
+            other = other.min(answer.trim().parse().unwrap());
+        }
+        other / own
     }
+}
 
-    /// About as long as a token takes. Sixteen sums at once, which compilers turn into vectors.
-    fn pass(&self) -> [f32; 16] {
-        (0..8)
-            .flat_map(|_| self.0.chunks_exact(16))
-            .fold([0.0; 16], |sums, chunk| std::array::from_fn(|i| sums[i] + chunk[i] * chunk[i]))
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        drop(self.fresh.stdin.take());
+        self.fresh.wait().unwrap();
     }
+}
+
+fn seconds_of_token(model: &Model, state: &mut State) -> f64 {
+    let started = Instant::now();
+    black_box(model.decode(state, 1).unwrap());
+    started.elapsed().as_secs_f64()
 }
