@@ -61,7 +61,37 @@ pub fn fuzz(rest: &[String]) -> Result {
     command.args(["fuzz", "run", target.as_str()]).arg(&found).arg(at("fuzz/corpus").join(target));
     command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10", "-rss_limit_mb=2048"]);
     command.arg(format!("-max_len={max_len}"));
-    command.env("LSAN_OPTIONS", format!("suppressions={}", at("fuzz/leaks.txt").display()));
+    command.env("LSAN_OPTIONS", leaks());
     // The sanitizers are unstable options of the compiler; a stable one knows them, too.
     run(command.env("RUSTC_BOOTSTRAP", "1"))
+}
+
+/// Runs the library's suite with a sanitizer of the compiler.
+pub fn sanitize(rest: &[String]) -> Result {
+    // A sanitizer's own memory is terabytes of addresses, which a limit forbids.
+    const LIMITED: [&str; 2] =
+        ["a_model_that_memory_does_not_hold_is_an_error", "however_little_memory_there_is_a_target_is_whole_or_absent"];
+    // It writes hundreds of megabytes before it is interrupted, which takes minutes if every access is watched.
+    const SLOW: &str = "ctrl_c_and_being_terminated_leave_nothing_behind";
+    let mut command = cargo();
+    command.args(["test", "--package", "volary", "--lib", "--tests", "--no-fail-fast"]);
+    let skipped = match rest {
+        [name] if name == "address" => &LIMITED[..],
+        [name] if name == "thread" => {
+            // Without the standard library's own accesses what it synchronizes looks like races.
+            command.arg("-Zbuild-std");
+            &[LIMITED[0], LIMITED[1], SLOW][..]
+        }
+        _ => return Err("sanitize takes `address` or `thread`: `cargo xtask sanitize thread`".into()),
+    };
+    // Only with a target named are build scripts and macros left out.
+    command.args(["--target", "x86_64-unknown-linux-gnu", "--target-dir", "target/sanitize"]);
+    command.arg("--").args(skipped.iter().flat_map(|name| ["--skip", name]));
+    command.env("RUSTFLAGS", format!("-Zsanitizer={}", rest[0])).env("RUSTC_BOOTSTRAP", "1");
+    run(command.env("LSAN_OPTIONS", leaks()))
+}
+
+/// What is no leak.
+fn leaks() -> String {
+    format!("suppressions={}", at("fuzz/leaks.txt").display())
 }

@@ -27,6 +27,7 @@ cargo xtask TASK
   conformance   show what came of the scenarios in tests/conformance, by language
   mutate N      run N files that are almost sound, of every kind, and say what became of them
   fuzz NAME S   run a fuzz target for S seconds
+  sanitize NAME run the library's tests with a sanitizer, `address` or `thread`
   kill N        kill everything that writes a file, N times in all, and say what was found
   soak S        run sessions of every kind for S seconds, and say what became of memory, handles and throughput
   unsafe        list the unsafe code of the library, with its reasons
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         (None, []) if ["build", "test", "lint", "docs", "package"].contains(&task) => all(task),
         (None, rest) if task == "mutate" => hardening::mutate(rest),
         (None, rest) if task == "fuzz" => hardening::fuzz(rest),
+        (None, rest) if task == "sanitize" => hardening::sanitize(rest),
         (None, rest) if task == "kill" => hardening::kill(rest),
         (None, rest) if task == "soak" => hardening::soak(rest),
         (None, []) if task == "unsafe" => unsafe_code::list(),
