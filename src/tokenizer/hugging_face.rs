@@ -25,7 +25,7 @@ pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
         return Err(damaged("it describes no model".into()));
     }
     check_supported(&json).map_err(|cause| Error::unsupported(path.display(), cause))?;
-    let merges = merges(&json["model"]["merges"]).map_err(damaged)?;
+    let merges = merges(json.pointer("/model/merges").unwrap_or(&Value::Null)).map_err(damaged)?;
     // From a value that is sound JSON, because the crate (0.23.2) panics on JSON that breaks off within the decoder.
     let mut tokenizer: Tokenizer = serde_json::from_value(json).map_err(|e| damaged(e.to_string()))?;
     if let ModelWrapper::BPE(model) = tokenizer.get_model() {
