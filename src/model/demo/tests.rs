@@ -7,10 +7,18 @@ use super::*;
 use crate::convert::Quantization;
 use crate::model::{Logits, Sequence};
 use crate::quant::Format;
-use reference::{distance, golden, golden_logits, relative_rms, tokens};
+use reference::{distance, golden_logits, relative_rms, tokens};
 
-fn open(file: &str, format: Option<Format>) -> Model {
-    let bytes = std::fs::read(golden(file)).unwrap().leak();
+/// Its name and content.
+type File = (&'static str, &'static [u8]);
+
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../../tests/golden/", $name)).as_slice())
+    };
+}
+
+fn open((file, bytes): File, format: Option<Format>) -> Model {
     let quantization = format.map(|format| Quantization { format: Some(format), ..Quantization::default() });
     let options = ModelOptions { threads: Some(2), quantization, ..ModelOptions::default() };
     Model::load(Checkpoint::embedded(file, bytes).unwrap(), options).unwrap()
@@ -30,7 +38,7 @@ fn logits(model: &Model) -> [Vec<f32>; 2] {
     [a, first]
 }
 
-fn check(file: &str, reference: &str) {
+fn check(file: File, reference: &str) {
     let expected = &golden_logits(reference)[..3 * 256];
     for got in logits(&open(file, None)) {
         let off = distance(&got, expected);
@@ -40,29 +48,29 @@ fn check(file: &str, reference: &str) {
 
 #[test]
 fn an_rwkv_4_in_the_program_gives_the_references_logits() {
-    check("v4-100.bin", "v4");
+    check(file!("v4-100.bin"), "v4");
 }
 
 #[test]
 fn an_rwkv_5_in_the_program_gives_the_references_logits() {
-    check("v5.2.pth", "v5.2-bf16");
+    check(file!("v5.2.pth"), "v5.2-bf16");
 }
 
 #[test]
 fn an_rwkv_6_in_the_program_gives_the_references_logits() {
-    check("v6-101.bin", "v6");
+    check(file!("v6-101.bin"), "v6");
 }
 
 #[test]
 fn an_rwkv_7_in_the_program_gives_the_references_logits() {
-    check("v7.safetensors", "v7");
+    check(file!("v7.safetensors"), "v7");
 }
 
 #[test]
 fn a_model_in_the_program_is_quantized_as_it_is_loaded() {
     let expected = &golden_logits("v7")[..3 * 256];
     for (format, tolerance) in [(Format::Q8_0, 0.03), (Format::Q5_1, 0.15)] {
-        for got in logits(&open("v7.pth", Some(format))) {
+        for got in logits(&open(file!("v7.safetensors"), Some(format))) {
             let off = relative_rms(&got, expected);
             assert!(off > 0.0 && off < tolerance, "{format}: off by {off}");
         }
