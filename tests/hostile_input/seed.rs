@@ -1,8 +1,6 @@
 //! Sound inputs of every kind to begin with.
 
-use std::sync::OnceLock;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use volary::chat::ChatOptions;
 use volary::convert::{ConvertOptions, Quantization, convert};
 use volary::quant::Format;
@@ -14,7 +12,7 @@ pub fn seeds(kind: &str) -> Vec<Vec<u8>> {
     match kind {
         "pth" => read(&["v4.pth", "v5.0.pth", "v5.2.pth", "v6.pth", "v7.pth"]),
         "safetensors" => read(&["v4-transformers.safetensors", "v7.safetensors"]),
-        "index" => vec![index()],
+        "index" => read(&["v7-fla/model.safetensors.index.json"]),
         "bin" => {
             let mut seeds = read(&["v4-100.bin", "v4-101.bin", "v5.2-101.bin", "v6-101.bin", "v7-101.bin"]);
             seeds.push(quantized("v4.pth", "model.bin", Format::Q4_1));
@@ -72,66 +70,19 @@ fn quantized(source: &str, target: &str, format: Format) -> Vec<u8> {
     std::fs::read(target).unwrap()
 }
 
-/// A tensor of BF16: its name, shape and content.
-type Tensor = (String, Value, Vec<u8>);
-
-/// The golden `.safetensors` in two shards: their names and content.
-pub(super) fn shards() -> &'static [(&'static str, Vec<u8>)] {
-    static SHARDS: OnceLock<Vec<(&str, Vec<u8>)>> = OnceLock::new();
-    const NAMES: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
-    SHARDS.get_or_init(|| {
-        let tensors = tensors();
-        let halves = tensors.split_at(tensors.len() / 2);
-        NAMES.into_iter().zip([halves.0, halves.1].map(safetensors)).collect()
-    })
-}
-
-/// Which shard holds which tensor.
-fn index() -> Vec<u8> {
-    let tensors = tensors();
-    let half = tensors.len() / 2;
-    let shard_of = |index| shards()[usize::from(index >= half)].0;
-    let pairs = tensors.iter().enumerate().map(|(index, (name, ..))| (name.clone(), Value::from(shard_of(index))));
-    serde_json::to_vec(&json!({"metadata": {}, "weight_map": pairs.collect::<Map<_, _>>()})).unwrap()
-}
-
-fn tensors() -> Vec<Tensor> {
-    let file = std::fs::read(golden("v7.safetensors")).unwrap();
-    let (length, rest) = file.split_first_chunk().unwrap();
-    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    let header: Map<String, Value> = serde_json::from_slice(header).unwrap();
-    let tensor = |(name, tensor): (String, Value)| {
-        let [begin, end] = [0, 1].map(|index| tensor["data_offsets"][index].as_u64().unwrap() as usize);
-        (name, tensor["shape"].clone(), data[begin..end].to_vec())
-    };
-    header.into_iter().filter(|(name, _)| name != "__metadata__").map(tensor).collect()
-}
-
-/// A LoRA of one matrix, and a norm that was trained whole.
+/// A LoRA of one matrix, and a norm that was trained whole, in `.safetensors`.
 fn lora() -> Vec<u8> {
-    let tensor = |name: &str, shape: Value, len| {
-        // 0.0078
-        (format!("blocks.0.{name}"), shape, [0x00, 0x3c].repeat(len))
-    };
-    safetensors(&[
-        tensor("att.key.lora_A", json!([2, 64]), 2 * 64),
-        tensor("att.key.lora_B", json!([64, 2]), 64 * 2),
-        tensor("ln1.weight", json!([64]), 64),
-    ])
-}
-
-fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
+    /// In BF16.
+    const ONE_128TH: [u8; 2] = [0x00, 0x3c];
     let (mut header, mut data) = (Map::new(), Vec::new());
-    for (name, shape, content) in tensors {
+    for (name, shape) in [("att.key.lora_A", &[2, 64][..]), ("att.key.lora_B", &[64, 2]), ("ln1.weight", &[64])] {
         let begin = data.len();
-        data.extend_from_slice(content);
-        header.insert(name.clone(), json!({"dtype": "BF16", "shape": shape, "data_offsets": [begin, data.len()]}));
+        data.extend(ONE_128TH.repeat(shape.iter().product()));
+        let tensor = json!({"dtype": "BF16", "shape": shape, "data_offsets": [begin, data.len()]});
+        header.insert(format!("blocks.0.{name}"), tensor);
     }
     let header = serde_json::to_vec(&header).unwrap();
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header);
-    file.extend(data);
-    file
+    [&(header.len() as u64).to_le_bytes(), &header[..], &data].concat()
 }
 
 /// Every form of a line.
