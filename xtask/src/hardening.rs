@@ -66,7 +66,7 @@ pub fn fuzz(rest: &[String]) -> Result {
     run(command.env("RUSTC_BOOTSTRAP", "1"))
 }
 
-/// Runs the library's suite with a sanitizer of the compiler.
+/// Runs the library's suite with a sanitizer of the compiler, on Linux.
 pub fn sanitize(rest: &[String]) -> Result {
     // A sanitizer's own memory is terabytes of addresses, which a limit forbids.
     const LIMITED: [&str; 2] =
@@ -86,7 +86,8 @@ pub fn sanitize(rest: &[String]) -> Result {
         _ => return Err("sanitize takes `address` or `thread`: `cargo xtask sanitize thread`".into()),
     }
     // Only with a target named are build scripts and macros left out.
-    command.args(["--target", "x86_64-unknown-linux-gnu", "--target-dir", "target/sanitize"]);
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    command.args(["--target", &target, "--target-dir", "target/sanitize"]);
     command.arg("--").args(skipped.iter().flat_map(|name| ["--skip", name]));
     command.env("RUSTFLAGS", format!("-Zsanitizer={}", rest[0])).env("RUSTC_BOOTSTRAP", "1");
     run(command.env("LSAN_OPTIONS", leaks()))

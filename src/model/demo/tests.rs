@@ -1,4 +1,4 @@
-//! Models that lie in the program, for Miri above all, which maps no files: this is all that it sees of whole passes.
+//! Models that lie in the program. Miri, which maps no files, can begin on these; it is too slow to come to the end of a pass.
 
 #[path = "../../../tests/reference/mod.rs"]
 mod reference;
