@@ -10,13 +10,19 @@ pub fn folder(language: &str) -> PathBuf {
     at("target/bindings").join(language)
 }
 
-/// Builds the library without the command, and gives its path. `VOLARY_PROFILE=dist` builds what is published.
+/// Cargo's profile for the libraries of the packages: `VOLARY_PROFILE`, by default `release`. What is published has `dist`.
+pub fn profile() -> String {
+    std::env::var("VOLARY_PROFILE").unwrap_or_else(|_| "release".into())
+}
+
+/// Builds the library without the command, and gives its path.
 pub fn library() -> Result<PathBuf> {
-    let profile = std::env::var("VOLARY_PROFILE").unwrap_or_else(|_| "release".into());
+    let profile = profile();
     let arguments = ["build", "--package", "volary", "--lib", "--no-default-features", "--features", "ffi"];
     run_cargo(&[&arguments[..], &["--profile", &profile]].concat(), NONE)?;
     let name = format!("{}volary{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    Ok(at("target").join(profile).join(name))
+    let folder = if profile == "dev" { "debug" } else { &profile };
+    Ok(at("target").join(folder).join(name))
 }
 
 /// Writes a language's half of `src/volary.udl` to its folder.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Language;
+use crate::generate;
 use crate::process::{Result, at, is_there, run};
 
 pub const LANGUAGE: Language =
@@ -36,7 +37,7 @@ fn maturin(arguments: &[&str]) -> Result {
 }
 
 fn build() -> Result {
-    maturin(&["build", "--profile", "release", "--out", WHEELS])
+    maturin(&["build", "--profile", &generate::profile(), "--out", WHEELS])
 }
 
 /// What is built for this machine only, and sooner than what is packaged.
