@@ -1,11 +1,12 @@
 //! Kernels for AVX2 and FMA, and the same with the dot products of bytes of AVX-VNNI.
 #![allow(unsafe_code, reason = "calling a function compiled for more than the baseline processor is unsafe")]
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::Kernels;
 use super::product::Line;
-use super::simd::{LANES, Simd, row_dots, tile_dots};
+use super::simd::{LANES, Simd, pair, row_dots, tile_dots};
 use crate::quant::{self, Format};
 
 /// The kernels, if this processor can run them.
@@ -187,12 +188,15 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         let mut dots = [start; P];
         for first in (0..x[0].len()).step_by(span) {
             let mut pairs = unsafe { [[[_mm256_setzero_si256(); 2]; N]; P] };
-            for g in first..first + span {
-                for p in 0..P {
-                    let weights = self.load(&groups[p][g].0);
-                    for t in 0..N {
-                        pairs[p][t] = self.add_pairs(pairs[p][t], weights, x[t][g]);
-                    }
+            for p in 0..P {
+                // Not a loop, since the compiler would leave it one.
+                self.add_groups(&mut pairs[p], groups[p], x, first);
+                if span > 2 {
+                    self.add_groups(&mut pairs[p], groups[p], x, first + 2);
+                }
+                if span > 4 {
+                    self.add_groups(&mut pairs[p], groups[p], x, first + 4);
+                    self.add_groups(&mut pairs[p], groups[p], x, first + 6);
                 }
             }
             for p in 0..P {
@@ -202,6 +206,12 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             }
         }
         dots
+    }
+
+    #[inline(always)]
+    fn dot_pair(self, factors: [i16; 2], numbers: [i16; 2]) -> [__m256i; 2] {
+        let sum = unsafe { _mm256_madd_epi16(_mm256_set1_epi32(pair(factors)), _mm256_set1_epi32(pair(numbers))) };
+        [sum; 2]
     }
 
     #[inline(always)]
@@ -288,6 +298,18 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
 
 #[allow(clippy::undocumented_unsafe_blocks, reason = "as above")]
 impl<const VNNI: bool> Avx2<VNNI> {
+    /// Adds two groups' products to the sums of pairs of several rows of activations.
+    #[inline(always)]
+    fn add_groups<const N: usize>(self, pairs: &mut [[__m256i; 2]; N], groups: &[Line], x: [&[i32]; N], first: usize) {
+        for g in first..first + 2 {
+            let weights = self.load(&groups[g].0);
+            for t in 0..N {
+                pairs[t] = self.add_pairs(pairs[t], weights, x[t][g]);
+                unsafe { stay(&mut pairs[t]) };
+            }
+        }
+    }
+
     /// Adds to each pair of weights' sum, of 16 bits, their products.
     #[inline(always)]
     fn add_pairs(self, sums: [__m256i; 2], weights: [__m256i; 2], x: i32) -> [__m256i; 2] {
@@ -303,6 +325,16 @@ impl<const VNNI: bool> Avx2<VNNI> {
     fn add_sums(self, lanes: [__m256i; 2], pairs: [__m256i; 2]) -> [__m256i; 2] {
         unsafe { [add_pairs_of_pairs(lanes[0], pairs[0]), add_pairs_of_pairs(lanes[1], pairs[1])] }
     }
+}
+
+/// No instruction: the compiler would add up row by row otherwise, for which it lacks registers, and load all weights again
+/// for each.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn stay(sums: &mut [__m256i; 2]) {
+    let [a, b] = sums;
+    // SAFETY: it is no instruction.
+    unsafe { asm!("/* {0} {1} */", inout(ymm_reg) * a, inout(ymm_reg) * b, options(nomem, nostack, preserves_flags)) };
 }
 
 /// The dot product of bytes without the instruction for it. Exact for weights up to 128.

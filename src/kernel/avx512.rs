@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::activations::Input;
 use super::layouts::BLOCK;
 use super::product::{self, Job, Panels, Scratch};
-use super::simd::{LANES, Simd};
+use super::simd::{LANES, Simd, pair};
 use super::{Kernels, amx};
 use crate::quant::Format;
 
@@ -260,9 +260,4 @@ impl Simd for Avx512 {
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
-}
-
-#[inline(always)]
-fn pair([low, high]: [i16; 2]) -> i32 {
-    i32::from(high) << 16 | i32::from(low as u16)
 }

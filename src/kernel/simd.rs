@@ -166,6 +166,12 @@ pub(super) fn tile_dots<S: Simd, const P: usize, const N: usize>(
     dots
 }
 
+/// Two numbers as processors multiply pairs of them.
+#[inline(always)]
+pub(super) fn pair([low, high]: [i16; 2]) -> i32 {
+    i32::from(high) << 16 | i32::from(low as u16)
+}
+
 /// Brings weights into the nearest cache that come some way after `bytes`. The processor reads ahead by itself, but no
 /// further than the end of 4 KiB: it would wait for the beginning of every next 4 KiB.
 #[inline(always)]
