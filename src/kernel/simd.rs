@@ -166,7 +166,8 @@ pub(super) fn tile_dots<S: Simd, const P: usize, const N: usize>(
     dots
 }
 
-/// Two numbers as processors multiply pairs of them.
+/// Two numbers as x86 multiplies pairs of them.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn pair([low, high]: [i16; 2]) -> i32 {
     i32::from(high) << 16 | i32::from(low as u16)
