@@ -189,7 +189,7 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         for first in (0..x[0].len()).step_by(span) {
             let mut pairs = unsafe { [[[_mm256_setzero_si256(); 2]; N]; P] };
             for p in 0..P {
-                // Not a loop, since the compiler would leave it one.
+                // Not a loop, since the compiler would not unroll it around `stay`, which is slower.
                 self.add_groups(&mut pairs[p], groups[p], x, first);
                 if span > 2 {
                     self.add_groups(&mut pairs[p], groups[p], x, first + 2);
