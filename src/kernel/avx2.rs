@@ -5,6 +5,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::Kernels;
+use super::layouts::BLOCK;
 use super::product::Line;
 use super::simd::{LANES, Simd, pair, row_dots, tile_dots};
 use crate::quant::{self, Format};
@@ -54,6 +55,21 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const REGISTERS: usize = 16;
     const SPANS: bool = !VNNI;
     const SIGNED_OFFSET: i32 = if VNNI { 128 } else { 0 };
+
+    #[inline(always)]
+    fn vectorize(self, part: impl FnOnce()) {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn plain(part: impl FnOnce()) {
+            part();
+        }
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+        fn vnni(part: impl FnOnce()) {
+            part();
+        }
+        unsafe { if VNNI { vnni(part) } else { plain(part) } }
+    }
 
     #[inline(always)]
     fn prefetch(self, address: *const u8) {
@@ -222,6 +238,28 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     #[inline(always)]
     fn to_floats(self, ints: [__m256i; 2]) -> [__m256; 2] {
         unsafe { [_mm256_cvtepi32_ps(ints[0]), _mm256_cvtepi32_ps(ints[1])] }
+    }
+
+    #[inline(always)]
+    fn round(self, x: &[f32; BLOCK], inverse: f32) -> ([i32; 8], [i16; 2]) {
+        let mut quads = [0; 8];
+        let mut sums = [0u64; 4];
+        let eights = x.as_chunks::<8>().0;
+        unsafe {
+            let inverse = _mm256_set1_ps(inverse);
+            let mut ints = [_mm256_setzero_si256(); 4];
+            for i in 0..4 {
+                ints[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(eights[i].as_ptr()), inverse));
+            }
+            // Each half of the registers is packed by itself.
+            let packed = _mm256_packs_epi16(_mm256_packs_epi32(ints[0], ints[1]), _mm256_packs_epi32(ints[2], ints[3]));
+            let bytes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+            _mm256_storeu_si256(quads.as_mut_ptr().cast(), bytes);
+            // Sums of absolute differences are there for unsigned bytes only.
+            let unsigned = _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
+            _mm256_storeu_si256(sums.as_mut_ptr().cast(), _mm256_sad_epu8(unsigned, _mm256_setzero_si256()));
+        }
+        (quads, [(sums[0] + sums[1]) as i16 - 16 * 128, (sums[2] + sums[3]) as i16 - 16 * 128])
     }
 
     #[inline(always)]

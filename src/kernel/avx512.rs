@@ -3,12 +3,10 @@
 
 use std::arch::x86_64::*;
 
-use super::activations::Input;
 use super::layouts::BLOCK;
-use super::product::{self, Job, Panels, Scratch};
+use super::product::{self, Job};
 use super::simd::{LANES, Simd, pair};
 use super::{Kernels, amx};
-use crate::quant::Format;
 
 /// What this processor can run, the fastest first.
 pub(super) fn kernels() -> impl Iterator<Item = &'static Kernels> {
@@ -18,7 +16,7 @@ pub(super) fn kernels() -> impl Iterator<Item = &'static Kernels> {
 }
 
 compile!(
-    all_but_multiply "avx512",
+    "avx512",
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
     Avx512 { matrices: false },
     super::avx2::decode
@@ -27,29 +25,10 @@ compile!(
 static MATRICES: Kernels = Kernels {
     isa: "amx",
     multiply: |format, panels, x, out, scratch| {
-        multiply_with(Avx512 { matrices: true }, format, panels, x, out, scratch)
+        product::multiply(Avx512 { matrices: true }, format, panels, x, out, scratch)
     },
     ..KERNELS
 };
-
-fn multiply(format: Format, panels: Panels<'_>, x: Input<'_>, out: &mut [[f32; LANES]], scratch: &mut Scratch) {
-    multiply_with(Avx512 { matrices: false }, format, panels, x, out, scratch);
-}
-
-// Once for both: it is large.
-compile!(
-    @ "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
-    multiply_with(
-        simd: Avx512,
-        format: Format,
-        panels: Panels<'_>,
-        x: Input<'_>,
-        out: &mut [[f32; LANES]],
-        scratch: &mut Scratch
-    ) {
-        product::multiply(simd, format, panels, x, out, scratch);
-    }
-);
 
 /// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI, and AMX for bytes if `matrices`.
 #[derive(Clone, Copy)]
@@ -80,6 +59,16 @@ impl Simd for Avx512 {
 
     const REGISTERS: usize = 32;
     const SIGNED_OFFSET: i32 = 128;
+
+    #[inline(always)]
+    fn vectorize(self, part: impl FnOnce()) {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        fn compiled(part: impl FnOnce()) {
+            part();
+        }
+        unsafe { compiled(part) }
+    }
 
     #[inline(always)]
     fn matrices(self) -> bool {

@@ -4,14 +4,11 @@
 /// an expression for their `Simd`; its type proves the features, and so does whoever hands out the table.
 macro_rules! compile {
     ($isa:literal, $features:literal, $simd:expr, $decode:path) => {
-        compile!(all_but_multiply $isa, $features, $simd, $decode);
-        compile!(multiply $features, $simd);
-    };
-    // With a `multiply` that is there already.
-    (all_but_multiply $isa:literal, $features:literal, $simd:expr, $decode:path) => {
         pub(super) static KERNELS: crate::kernel::Kernels = crate::kernel::Kernels {
             isa: $isa,
-            multiply,
+            multiply: |format, panels, x, out, scratch| {
+                crate::kernel::product::multiply($simd, format, panels, x, out, scratch)
+            },
             quantize,
             decode: $decode,
             exp,
@@ -50,18 +47,6 @@ macro_rules! compile {
         });
         compile!(@ $features, quantize(row: &[f32], out: &mut [Block]) {
             crate::kernel::activations::quantize($simd, row, out);
-        });
-    };
-    // The products alone.
-    (multiply $features:literal, $simd:expr) => {
-        compile!(@ $features, multiply(
-            format: crate::quant::Format,
-            panels: crate::kernel::product::Panels<'_>,
-            x: crate::kernel::activations::Input<'_>,
-            out: &mut [[f32; crate::kernel::simd::LANES]],
-            scratch: &mut crate::kernel::product::Scratch
-        ) {
-            crate::kernel::product::multiply($simd, format, panels, x, out, scratch);
         });
     };
     // One function.

@@ -3,7 +3,7 @@
 mod activations;
 #[cfg(target_arch = "x86_64")]
 mod amx;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 #[macro_use]
 mod compile;
 #[cfg(target_arch = "x86_64")]

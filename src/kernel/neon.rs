@@ -4,16 +4,16 @@
 use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::product::Line;
+use super::product::{self, Line};
 use super::simd::{LANES, Simd};
 use super::{Kernels, Multiply, activations, norm, vecmath, wkv};
 use crate::quant;
 
 /// What this processor can run, the fastest first.
 pub(super) fn kernels() -> impl Iterator<Item = &'static Kernels> {
-    let matrices = Neon::<true, true>::new().map(|_| &matrices::KERNELS);
-    let dots = Neon::<true, false>::new().map(|_| &dots::KERNELS);
-    let plain = Neon::<false, false>::new().map(|_| &plain::KERNELS);
+    let matrices = Neon::<true, true>::new().map(|_| &MATRICES);
+    let dots = Neon::<true, false>::new().map(|_| &DOTS);
+    let plain = Neon::<false, false>::new().map(|_| &PLAIN);
     [matrices, dots, plain].into_iter().flatten()
 }
 
@@ -38,20 +38,15 @@ const fn table(isa: &'static str, multiply: Multiply) -> Kernels {
     }
 }
 
-mod plain {
-    pub static KERNELS: super::Kernels = super::table("neon", multiply);
-    compile!(multiply "neon", super::Neon::<false, false>(()));
-}
-
-mod dots {
-    pub static KERNELS: super::Kernels = super::table("dotprod", multiply);
-    compile!(multiply "neon,dotprod", super::Neon::<true, false>(()));
-}
-
-mod matrices {
-    pub static KERNELS: super::Kernels = super::table("i8mm", multiply);
-    compile!(multiply "neon,dotprod,i8mm", super::Neon::<true, true>(()));
-}
+static PLAIN: Kernels = table("neon", |format, panels, x, out, scratch| {
+    product::multiply(Neon::<false, false>(()), format, panels, x, out, scratch)
+});
+static DOTS: Kernels = table("dotprod", |format, panels, x, out, scratch| {
+    product::multiply(Neon::<true, false>(()), format, panels, x, out, scratch)
+});
+static MATRICES: Kernels = table("i8mm", |format, panels, x, out, scratch| {
+    product::multiply(Neon::<true, true>(()), format, panels, x, out, scratch)
+});
 
 /// The value for each of a vector's four registers, which `$i` counts. (A closure may stay a function of its own.)
 macro_rules! registers {
@@ -106,6 +101,29 @@ impl<const DOTS: bool, const MATRICES: bool> Simd for Neon<DOTS, MATRICES> {
     const SIGNED_OFFSET: i32 = 0;
     const PAIRS: bool = MATRICES;
     const SPANS: bool = !DOTS;
+
+    #[inline(always)]
+    fn vectorize(self, part: impl FnOnce()) {
+        #[inline(never)]
+        fn plain(part: impl FnOnce()) {
+            part();
+        }
+        #[inline(never)]
+        #[target_feature(enable = "dotprod")]
+        fn dots(part: impl FnOnce()) {
+            part();
+        }
+        #[inline(never)]
+        #[target_feature(enable = "dotprod,i8mm")]
+        fn matrices(part: impl FnOnce()) {
+            part();
+        }
+        match (DOTS, MATRICES) {
+            (_, true) => unsafe { matrices(part) },
+            (true, false) => unsafe { dots(part) },
+            (false, false) => plain(part),
+        }
+    }
 
     #[inline(always)]
     fn signed_tiles(self) -> bool {

@@ -63,8 +63,8 @@ fn sum(row: &[f32], term: impl Fn(f64) -> f64) -> f64 {
     let (whole, rest) = row.as_chunks::<SUMS>();
     let mut sums = [0.0; SUMS];
     for chunk in whole {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *sum += term(f64::from(*x));
+        for i in 0..SUMS {
+            sums[i] += term(f64::from(chunk[i]));
         }
     }
     let rest: f64 = rest.iter().map(|x| term(f64::from(*x))).sum();

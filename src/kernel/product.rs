@@ -33,6 +33,16 @@ pub(crate) struct Scratch {
 #[repr(align(64))]
 pub(crate) struct Line(pub [u8; 64]);
 
+/// Runs an expression as a function of its own. All parts of `multiply` in one function would take minutes to compile.
+macro_rules! apart {
+    ($simd:ident => $body:expr) => {
+        $simd.vectorize(
+            #[inline(always)]
+            || $body,
+        )
+    };
+}
+
 /// Evaluates an expression with the layout of a quantized format as `$layout`.
 macro_rules! with_layout {
     ($format:expr, $layout:ident => $body:expr) => {
@@ -57,7 +67,6 @@ macro_rules! with_layout {
 
 /// Several panels, each of `size` bytes, times rows of activations: with `p` panels, `out[p * t + i]` is the part of panel
 /// `i` in the output of row `t`.
-#[inline(always)]
 pub(super) fn multiply<S: Simd>(
     simd: S,
     format: Format,
@@ -70,23 +79,21 @@ pub(super) fn multiply<S: Simd>(
         Input::Floats { data, cols } => {
             let x = Floats { data, cols };
             match format {
-                Format::F32 => floats::<S, F32>(simd, panels.columns(), x, out),
-                Format::F16 => floats::<S, F16>(simd, panels.columns(), x, out),
-                Format::Q4_1_O => {
+                Format::F32 => apart!(simd => floats::<S, F32>(simd, panels.columns(), x, out)),
+                Format::F16 => apart!(simd => floats::<S, F16>(simd, panels.columns(), x, out)),
+                Format::Q4_1_O => apart!(simd => {
                     scratch.columns.resize(cols * panels.len(), [0.0; LANES]);
                     for (panel, columns) in panels.iter().zip(scratch.columns.chunks_exact_mut(cols)) {
                         layouts::with_outliers(simd, panel, columns);
                     }
                     floats::<S, Unpacked>(simd, Panels { parts: &scratch.columns, size: cols }, x, out);
-                }
-                _ => floats::<S, BF16>(simd, panels.columns(), x, out),
+                }),
+                _ => apart!(simd => floats::<S, BF16>(simd, panels.columns(), x, out)),
             }
         }
-        Input::Blocks { data, per_row } if data.len() == per_row => with_layout!(format, L => {
-            for (panel, out) in panels.iter().zip(out) {
-                one_row::<S, L>(simd, panel, data, out);
-            }
-        }),
+        Input::Blocks { data, per_row } if data.len() == per_row => {
+            with_layout!(format, L => apart!(simd => one_row::<S, L>(simd, panels, data, out)));
+        }
         Input::Blocks { data, per_row } => blocks(simd, format, panels, data, per_row, out, scratch),
     }
 }
@@ -120,7 +127,6 @@ impl<'a, Part> Panels<'a, Part> {
 
 /// Several rows. The format is asked for at each step, so that there is one loop over tiles for each kind of layout, and not
 /// for each layout: a fifth of a megabyte more in the library.
-#[inline(always)]
 fn blocks<S: Simd>(
     simd: S,
     format: Format,
@@ -145,26 +151,27 @@ fn blocks<S: Simd>(
         let out = &mut out[together * index..];
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
-            with_layout!(format, L => unpack::<S, L>(simd, Panels { parts: own, ..panels }, columns.clone(), scratch));
+            let own = Panels { parts: own, ..panels };
+            with_layout!(format, L => apart!(simd => unpack::<S, L>(simd, own, &columns, scratch)));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
             if simd.matrices() {
                 match (parts, min) {
-                    (1, false) => simd.matrix_tiles::<1, false>(&job, out),
-                    (1, true) => simd.matrix_tiles::<1, true>(&job, out),
-                    (_, false) => simd.matrix_tiles::<2, false>(&job, out),
-                    (_, true) => simd.matrix_tiles::<2, true>(&job, out),
+                    (1, false) => apart!(simd => simd.matrix_tiles::<1, false>(&job, out)),
+                    (1, true) => apart!(simd => simd.matrix_tiles::<1, true>(&job, out)),
+                    (_, false) => apart!(simd => simd.matrix_tiles::<2, false>(&job, out)),
+                    (_, true) => apart!(simd => simd.matrix_tiles::<2, true>(&job, out)),
                 }
                 continue;
             }
             // Shorter spans than the layout's are right, too.
             match (parts, min, signed, span) {
-                (1, false, false, 8) => tiles::<S, 1, false, false, 8>(simd, &job, out),
-                (1, false, false, _) => tiles::<S, 1, false, false, 4>(simd, &job, out),
-                (1, true, false, 8) => tiles::<S, 1, true, false, 8>(simd, &job, out),
-                (1, true, false, _) => tiles::<S, 1, true, false, 4>(simd, &job, out),
-                (1, _, true, _) => tiles::<S, 1, false, true, 1>(simd, &job, out),
-                (_, false, ..) => tiles::<S, 2, false, false, 2>(simd, &job, out),
-                (_, true, ..) => tiles::<S, 2, true, false, 4>(simd, &job, out),
+                (1, false, false, 8) => apart!(simd => tiles::<S, 1, false, false, 8>(simd, &job, out)),
+                (1, false, false, _) => apart!(simd => tiles::<S, 1, false, false, 4>(simd, &job, out)),
+                (1, true, false, 8) => apart!(simd => tiles::<S, 1, true, false, 8>(simd, &job, out)),
+                (1, true, false, _) => apart!(simd => tiles::<S, 1, true, false, 4>(simd, &job, out)),
+                (1, _, true, _) => apart!(simd => tiles::<S, 1, false, true, 1>(simd, &job, out)),
+                (_, false, ..) => apart!(simd => tiles::<S, 2, false, false, 2>(simd, &job, out)),
+                (_, true, ..) => apart!(simd => tiles::<S, 2, true, false, 4>(simd, &job, out)),
             }
         }
     }
@@ -212,9 +219,16 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// One row of activations: the weights are used once, straight from the panel.
+/// One row of activations: the weights are used once, straight from the panels.
 #[inline(always)]
-fn one_row<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
+fn one_row<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, x: &[Block], out: &mut [[f32; LANES]]) {
+    for (panel, out) in panels.iter().zip(out) {
+        row_of_panel::<S, L>(simd, panel, x, out);
+    }
+}
+
+#[inline(always)]
+fn row_of_panel<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
     let mut sum = simd.splat(0.0);
     let offset = level_offset::<S>(L::SIGNED, L::OFFSET);
     for (u, unit) in panel.chunks_exact(L::BYTES).enumerate() {
@@ -261,7 +275,7 @@ fn add_part<S: Simd>(simd: S, scale: S::Floats, dot: S::Ints, x_scale: f32, sum:
 
 /// Takes some columns of panels apart.
 #[inline(always)]
-fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: Range<usize>, scratch: &mut Scratch) {
+fn unpack<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, columns: &Range<usize>, scratch: &mut Scratch) {
     let Scratch { panels: count, groups, scales, mins, .. } = scratch;
     *count = panels.len();
     let n_blocks = columns.len() * panels.len();

@@ -39,6 +39,11 @@ impl Simd for Scalar {
     const REGISTERS: usize = 1;
     const SIGNED_OFFSET: i32 = 0;
 
+    #[inline(never)]
+    fn vectorize(self, part: impl FnOnce()) {
+        part();
+    }
+
     fn load(self, bytes: &[u8; 64]) -> [u8; 64] {
         *bytes
     }

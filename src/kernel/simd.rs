@@ -28,6 +28,10 @@ pub(super) trait Simd: Copy {
     /// `dot_signed` computes with weights this much larger than they are.
     const SIGNED_OFFSET: i32;
 
+    /// Runs a part of a kernel as a function of its own, compiled for the instruction set. The part's closure must be
+    /// `#[inline(always)]`, or it is compiled for the oldest processor.
+    fn vectorize(self, part: impl FnOnce());
+
     /// Whether `arrange` takes off what levels are larger than weights, so that tiles need not make up for it.
     #[inline(always)]
     fn signed_tiles(self) -> bool {
