@@ -124,9 +124,9 @@ const UNUSED: i32 = 5;
 /// The tokenizer: a greedy vocabulary as llama.cpp's `rwkv` model, another as the `tokenizer.json` it is.
 fn vocabulary(tokenizer: &Tokenizer, n_vocab: usize) -> Vec<(String, Value)> {
     let key = |name: &str| format!("tokenizer.{name}");
-    if let Some(json) = tokenizer.to_json() {
-        let mut pairs = byte_pairs(&json, n_vocab).unwrap_or_default();
-        pairs.push((key("huggingface.json"), Value::Text(json)));
+    if let Some(json) = tokenizer.json() {
+        let mut pairs = byte_pairs(json, n_vocab).unwrap_or_default();
+        pairs.push((key("huggingface.json"), Value::Text(json.into())));
         return pairs;
     }
     let (mut texts, mut kinds) = (Vec::new(), Vec::new());
@@ -160,7 +160,8 @@ fn vocabulary(tokenizer: &Tokenizer, n_vocab: usize) -> Vec<(String, Value)> {
 fn byte_pairs(json: &str, n_vocab: usize) -> Option<Vec<(String, Value)>> {
     let json: serde_json::Value = serde_json::from_str(json).ok()?;
     let (model, split) = (&json["model"], &json["pre_tokenizer"]);
-    if model["type"] != "BPE" || split["type"] != "ByteLevel" || split["use_regex"] == false {
+    let bpe = model["type"].is_null() || model["type"] == "BPE";
+    if !bpe || split["type"] != "ByteLevel" || split["use_regex"] == false {
         return None;
     }
     let mut texts: Vec<Vec<u8>> = (0..n_vocab).map(|id| format!("[PAD{id}]").into_bytes()).collect();

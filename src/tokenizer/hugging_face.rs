@@ -10,8 +10,14 @@ use tokenizers::{ModelWrapper, Tokenizer};
 use super::tokens::{MOST_TOKENS, Tokens};
 use crate::error::{Error, Result};
 
-/// Reads a `tokenizer.json`: the tokenizer, set up to encode text as it is, and what each token stands for.
-pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
+/// A tokenizer, set up to encode text as it is, and the JSON that it was read from.
+pub(super) struct HuggingFace {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) json: String,
+}
+
+/// Reads a `tokenizer.json`: the tokenizer, and what each token stands for.
+pub(super) fn parse(json: &[u8], path: &Path) -> Result<(HuggingFace, Tokens)> {
     /// 20B's has 2 MB. JSON of small parts takes some fifty times its length in memory.
     const LARGEST: usize = 16 << 20;
     if json.len() > LARGEST {
@@ -26,8 +32,11 @@ pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
     }
     check_supported(&json).map_err(|cause| Error::unsupported(path.display(), cause))?;
     let merges = merges(json.pointer("/model/merges").unwrap_or(&Value::Null)).map_err(damaged)?;
-    // From a value that is sound JSON, because the crate (0.23.2) panics on JSON that breaks off within the decoder.
-    let mut tokenizer: Tokenizer = serde_json::from_value(json).map_err(|e| damaged(e.to_string()))?;
+    // Sound JSON, because the crate (0.23.2) panics on JSON that breaks off within the decoder. And a string, because reading
+    // one is compiled in the crate already, while each other way compiles all its kinds of everything into this one.
+    let text = json.to_string();
+    drop(json);
+    let mut tokenizer: Tokenizer = text.parse().map_err(|e: tokenizers::Error| damaged(e.to_string()))?;
     if let ModelWrapper::BPE(model) = tokenizer.get_model() {
         let model = without_cache(model, merges).map_err(|e| damaged(e.to_string()))?;
         tokenizer.with_model(model);
@@ -41,7 +50,7 @@ pub(super) fn parse(json: &[u8], path: &Path) -> Result<(Tokenizer, Tokens)> {
         return Err(damaged(format!("it has the id {highest}; ids are below {MOST_TOKENS}")));
     }
     let tokens = Tokens::collect(token_bytes(&tokenizer, highest)).map_err(damaged)?;
-    Ok((tokenizer, tokens))
+    Ok((HuggingFace { tokenizer, json: text }, tokens))
 }
 
 /// Refuses what no RWKV model's tokenizer has. The crate (0.23.2) has more kinds of everything, but a text is not the
@@ -118,15 +127,17 @@ fn without_cache(model: &BPE, merges: Merges) -> tokenizers::Result<BPE> {
     Ok(own)
 }
 
-pub(super) fn encode(tokenizer: &Tokenizer, argument: &str, text: &str) -> Result<Vec<u32>> {
-    let encoding = tokenizer.encode_fast(text, false);
-    let encoding = encoding.map_err(|e| Error::argument(argument, format!("cannot be encoded: {e}")))?;
-    Ok(encoding.get_ids().to_vec())
-}
+impl HuggingFace {
+    pub(super) fn encode(&self, argument: &str, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.tokenizer.encode_fast(text, false);
+        let encoding = encoding.map_err(|e| Error::argument(argument, format!("cannot be encoded: {e}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
 
-/// The token that ends a text, under the name that GPT-NeoX gave it.
-pub(super) fn end_of_text(tokenizer: &Tokenizer) -> Option<u32> {
-    tokenizer.token_to_id("<|endoftext|>")
+    /// The token that ends a text, under the name that GPT-NeoX gave it.
+    pub(super) fn end_of_text(&self) -> Option<u32> {
+        self.tokenizer.token_to_id("<|endoftext|>")
+    }
 }
 
 /// What the ids 0 to `highest` stand for in a text. Special tokens stand for nothing.

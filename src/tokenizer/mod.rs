@@ -23,6 +23,7 @@ use crate::whole_file;
 
 pub use stream::DecodeStream;
 
+use hugging_face::HuggingFace;
 use tokens::Tokens;
 use trie::Trie;
 
@@ -52,13 +53,13 @@ enum Encoder {
     Bytes,
     /// Greedy longest match.
     Greedy(Trie),
-    HuggingFace(Box<tokenizers::Tokenizer>),
+    HuggingFace(Box<HuggingFace>),
 }
 
 impl Tokenizer {
     fn new(name: &'static str, tokens: Tokens, encoder: Encoder) -> Self {
         let end_of_text = match &encoder {
-            Encoder::HuggingFace(tokenizer) => hugging_face::end_of_text(tokenizer),
+            Encoder::HuggingFace(tokenizer) => tokenizer.end_of_text(),
             Encoder::Greedy(_) => tokens.get(0).filter(|bytes| bytes.is_empty()).map(|_| 0),
             Encoder::Bytes => None,
         };
@@ -110,9 +111,9 @@ impl Tokenizer {
     }
 
     /// The `tokenizer.json` of a `hugging-face` tokenizer.
-    pub(crate) fn to_json(&self) -> Option<String> {
+    pub(crate) fn json(&self) -> Option<&str> {
         match &self.0.encoder {
-            Encoder::HuggingFace(tokenizer) => tokenizer.to_string(false).ok(),
+            Encoder::HuggingFace(tokenizer) => Some(&tokenizer.json),
             Encoder::Bytes | Encoder::Greedy(_) => None,
         }
     }
@@ -177,7 +178,7 @@ impl Tokenizer {
     /// [`encode`](Self::encode), of a text that the caller knows by another name.
     pub(crate) fn encode_argument(&self, argument: &str, text: &str) -> Result<Vec<u32>> {
         match &self.0.encoder {
-            Encoder::HuggingFace(tokenizer) => hugging_face::encode(tokenizer, argument, text),
+            Encoder::HuggingFace(tokenizer) => tokenizer.encode(argument, text),
             Encoder::Bytes => Ok(ids_of_bytes(text.as_bytes())),
             Encoder::Greedy(trie) => trie.encode(text.as_bytes()).map_err(|at| no_token(argument, text.as_bytes(), at)),
         }
@@ -197,7 +198,7 @@ impl Tokenizer {
                 let text = std::str::from_utf8(data).map_err(|e| {
                     Error::argument(NAME, format!("is not UTF-8 at byte {}, as its tokenizer needs", e.valid_up_to()))
                 })?;
-                hugging_face::encode(tokenizer, NAME, text)
+                tokenizer.encode(NAME, text)
             }
         }
     }
