@@ -43,17 +43,17 @@ def assembly() -> Path:
     return path
 
 
-def functions(path: Path) -> Iterator[tuple[str, list[str]]]:
+def functions(path: Path) -> dict[str, list[str]]:
     """The lines of each instruction set's products."""
-    name, lines = "", list[str]()
+    name, sets = "", dict[str, list[str]]()
     for line in path.read_text().splitlines():
-        if found := re.match(r"_\w*4neon\d+([a-z]+)8multiply8compiled\w*:", line):
-            name, lines = found[1], []
-        elif name and line.strip().startswith(".cfi_endproc"):
-            yield name, lines
+        if found := re.match(r"_\S*neon\S*9vectorize\d+([a-z]+)\S*:", line):
+            name = found[1]
+        elif line.strip().startswith(".cfi_endproc"):
             name = ""
         elif name:
-            lines.append(line)
+            sets.setdefault(name, []).append(line)
+    return sets
 
 
 def loops(lines: list[str]) -> Iterator[list[str]]:
@@ -105,7 +105,7 @@ def main() -> None:
     """Prints the table."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else assembly()
     print("|", " | ".join(COLUMNS), "|\n|---|---|--:|--:|--:|--:|")
-    for name, lines in functions(path):
+    for name, lines in functions(path).items():
         instruction = "smmla" if name == "matrices" else "sdot"
         for processor in PROCESSORS.get(name, []):
             best = len(PEAKS[instruction]) / cycles(PEAKS[instruction], processor)
