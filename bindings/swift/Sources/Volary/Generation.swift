@@ -4,7 +4,8 @@ internal import VolaryGenerated
 /// A text to be generated: an asynchronous sequence of its pieces, of a chat's reply only the answer's.
 ///
 /// Nothing happens before it is iterated, and each iteration generates anew. The model works on a thread of its own while
-/// the next piece is waited for. Leaving the loop, or cancelling the task, stops it; a cancelled iteration just ends.
+/// the next piece is waited for, but for tokens that together take less than a millisecond. Leaving the loop, or
+/// cancelling the task, stops it; a cancelled iteration just ends.
 public struct Generation: AsyncSequence, Sendable {
     let start: @Sendable () throws -> TokenStream
     let latest = Latest()
@@ -33,8 +34,10 @@ public struct Generation: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         let pulling: Pulling
 
-        public mutating func next() async throws -> String? {
-            while let text = try await pulling.next({ try $0.nextText() }) {
+        public mutating func next() async throws -> String? { try await next(isolation: nil) }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
+            while let text = try await pulling.next(isolation: actor, { try $0.nextText() }) {
                 if !text.isEmpty { return text }
             }
             return nil
@@ -52,8 +55,10 @@ public struct Generation: AsyncSequence, Sendable {
         public struct Iterator: AsyncIteratorProtocol {
             let pulling: Pulling
 
-            public mutating func next() async throws -> Piece? {
-                try await pulling.next({ try $0.next() }).map(Piece.init)
+            public mutating func next() async throws -> Piece? { try await next(isolation: nil) }
+
+            public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Piece? {
+                try await pulling.next(isolation: actor, { try $0.next() }).map(Piece.init)
             }
         }
     }
@@ -69,27 +74,46 @@ final class Latest: @unchecked Sendable {
     var stream: TokenStream? { lock.withLock { begun } }
 }
 
-/// One iteration: a native stream, pulled on a queue of its own, because a pull takes as long as a token does.
+/// One iteration: a native stream, pulled on a queue of its own if a pull, which takes as long as a token does, is long.
+/// Going to another thread and back takes some hundredths of a millisecond, and a small model's token less.
 final class Pulling: @unchecked Sendable {
+    /// For how long nobody misses a thread.
+    private static let short = Duration.milliseconds(1)
     private let queue = DispatchQueue(label: "volary.stream")
     private let stream: Result<TokenStream, any Error>
     private var hasEnded = false
+    private var last = short
+    private var sinceAway = Duration.zero
 
     init(_ start: () throws -> TokenStream, _ latest: Latest) {
         stream = Result { try call(start) }
         if case .success(let stream) = stream { latest.begin(stream) }
     }
 
-    func next<P: Sendable>(_ pull: @escaping @Sendable (TokenStream) throws -> P?) async throws -> P? {
+    /// On the caller's actor, so that it changes threads twice at most: to the queue's and back.
+    func next<P: Sendable>(
+        isolation actor: isolated (any Actor)?, _ pull: @escaping @Sendable (TokenStream) throws -> P?
+    ) async throws -> P? {
         let stream = try stream.get()
-        let piece = try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation {
-                (continuation: CheckedContinuation<P?, any Error>) in
-                queue.async { continuation.resume(with: Result { try call { try pull(stream) } }) }
+        let stays = sinceAway + last < Self.short
+        let start = ContinuousClock.now
+        let piece: P?
+        if stays {
+            if Task.isCancelled { stream.cancel() }
+            piece = try call { try pull(stream) }
+        } else {
+            piece = try await withTaskCancellationHandler {
+                _ = actor  // What a closure mentions, it stays on.
+                return try await withCheckedThrowingContinuation {
+                    (continuation: CheckedContinuation<P?, any Error>) in
+                    queue.async { continuation.resume(with: Result { try call { try pull(stream) } }) }
+                }
+            } onCancel: {
+                stream.cancel()
             }
-        } onCancel: {
-            stream.cancel()
         }
+        last = ContinuousClock.now - start
+        sinceAway = stays ? sinceAway + last : .zero
         hasEnded = piece == nil
         return piece
     }

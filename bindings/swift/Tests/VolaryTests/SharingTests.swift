@@ -31,6 +31,22 @@ struct SharingTests {
         #expect(try await shown == tinyModel().complete("Once", maxTokens: 20, seed: 1).text)
     }
 
+    @MainActor @Test func theActorIsFreeWhileATextIsWaitedFor() async throws {
+        let model = try await tinyModel()
+        var others = 0
+        let ticker = Task { @MainActor in
+            while !Task.isCancelled {
+                others += 1
+                await Task.yield()
+            }
+        }
+        var seen: Set<Int> = []
+        for try await _ in model.generate("Once", maxTokens: 500, ignoreEos: true) { seen.insert(others) }
+        ticker.cancel()
+        // Not between all pieces: tokens that come at once are not waited for.
+        #expect(seen.count > 1)
+    }
+
     @Test func aGenerationCanBeIteratedAgain() async throws {
         let generation = try await tinyModel().generate("Once", maxTokens: 20, seed: 1)
         #expect(try await generation.joined() == generation.joined())

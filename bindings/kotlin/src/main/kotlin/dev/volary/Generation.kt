@@ -13,8 +13,9 @@ import dev.volary.internal.TokenStream as NativeStream
  * A text to be generated: a cold flow of its pieces, of a chat's reply only the answer's.
  *
  * Nothing happens before it is collected, mistakes in the options included, and each collection generates anew. The
- * model works off the collector's thread, and only while the collector waits for the next piece: what was not
- * collected was not generated. Leaving or cancelling the collection stops it before its next token.
+ * model works off the collector's thread, but for tokens that together take less than a millisecond, and only while the
+ * collector waits for the next piece: what was not collected was not generated. Leaving or cancelling the collection
+ * stops it before its next token.
  */
 @OptIn(ExperimentalCoroutinesApi::class)
 public class Generation internal constructor(internal val begin: () -> NativeStream) : AbstractFlow<String>() {
@@ -64,9 +65,10 @@ public class Generation internal constructor(internal val begin: () -> NativeStr
         currentCoroutineContext().ensureActive()
         val stream = toTheEnd { call(begin) }
         synchronized(running) { running.add(stream) }
+        val pulls = Pulls()
         try {
             while (true) {
-                collect(offThread(stream::cancel) { call { pull(stream) } } ?: break)
+                collect(pulls.run(stream::cancel) { call { pull(stream) } } ?: break)
             }
             return atEnd(stream)
         } finally {
