@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -12,6 +13,9 @@ from ._errors import NATIVE_ERRORS, call, translated
 from ._handle import ThreadedHandle
 from ._records import Piece, Stats, lifted
 from ._state import State
+
+_SHORT = 0.001
+"""Seconds for which an event loop can be held up."""
 
 
 class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
@@ -30,6 +34,8 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
 
     _comes_from = "Model.generate or Chat.send"
     _prompt_is_read = False
+    _last_pull = _SHORT
+    _since_away = 0.0
 
     def _hold(self, native_object: Any) -> None:
         super()._hold(native_object)
@@ -138,11 +144,21 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
         return pulled[0]
 
     async def _next_async(self, pull: Callable[[], Any]) -> Any:
+        """In another thread, unless it is short: going there and back takes longer than a small model's token."""
+        stays = self._since_away + self._last_pull < _SHORT
+        start = time.perf_counter()
+        try:
+            return pull() if stays else await self._next_away(pull)
+        except NATIVE_ERRORS as error:
+            raise translated(error) from None
+        finally:
+            self._last_pull = time.perf_counter() - start
+            self._since_away = self._since_away + self._last_pull if stays else 0.0
+
+    async def _next_away(self, pull: Callable[[], Any]) -> Any:
         pulling = asyncio.get_running_loop().run_in_executor(None, pull)
         try:
             return await asyncio.shield(pulling)
-        except NATIVE_ERRORS as error:
-            raise translated(error) from None
         except asyncio.CancelledError:
             self.cancel()
             # No thread may still be in the stream when the task is over. What it brings is not wanted any more.
