@@ -33,8 +33,8 @@ pub(crate) struct Scratch {
 #[repr(align(64))]
 pub(crate) struct Line(pub [u8; 64]);
 
-/// Runs an expression as a function of its own. All parts of `multiply` in one function would take minutes to compile.
-macro_rules! apart {
+/// Runs an expression by [`Simd::vectorize`]. All parts of `multiply` in one function would take minutes to compile.
+macro_rules! vectorize {
     ($simd:ident => $body:expr) => {
         $simd.vectorize(
             #[inline(always)]
@@ -79,20 +79,20 @@ pub(super) fn multiply<S: Simd>(
         Input::Floats { data, cols } => {
             let x = Floats { data, cols };
             match format {
-                Format::F32 => apart!(simd => floats::<S, F32>(simd, panels.columns(), x, out)),
-                Format::F16 => apart!(simd => floats::<S, F16>(simd, panels.columns(), x, out)),
-                Format::Q4_1_O => apart!(simd => {
+                Format::F32 => vectorize!(simd => floats::<S, F32>(simd, panels.columns(), x, out)),
+                Format::F16 => vectorize!(simd => floats::<S, F16>(simd, panels.columns(), x, out)),
+                Format::Q4_1_O => vectorize!(simd => {
                     scratch.columns.resize(cols * panels.len(), [0.0; LANES]);
                     for (panel, columns) in panels.iter().zip(scratch.columns.chunks_exact_mut(cols)) {
                         layouts::with_outliers(simd, panel, columns);
                     }
                     floats::<S, Unpacked>(simd, Panels { parts: &scratch.columns, size: cols }, x, out);
                 }),
-                _ => apart!(simd => floats::<S, BF16>(simd, panels.columns(), x, out)),
+                _ => vectorize!(simd => floats::<S, BF16>(simd, panels.columns(), x, out)),
             }
         }
         Input::Blocks { data, per_row } if data.len() == per_row => {
-            with_layout!(format, L => apart!(simd => one_row::<S, L>(simd, panels, data, out)));
+            with_layout!(format, L => vectorize!(simd => one_row::<S, L>(simd, panels, data, out)));
         }
         Input::Blocks { data, per_row } => blocks(simd, format, panels, data, per_row, out, scratch),
     }
@@ -152,26 +152,26 @@ fn blocks<S: Simd>(
         for first in (0..per_row).step_by(STEP) {
             let columns = first..(first + STEP).min(per_row);
             let own = Panels { parts: own, ..panels };
-            with_layout!(format, L => apart!(simd => unpack::<S, L>(simd, own, &columns, scratch)));
+            with_layout!(format, L => vectorize!(simd => unpack::<S, L>(simd, own, &columns, scratch)));
             let job = Job { scratch, x: Blocks { data: x, per_row, columns }, offset, totals, stride };
             if simd.matrices() {
                 match (parts, min) {
-                    (1, false) => apart!(simd => simd.matrix_tiles::<1, false>(&job, out)),
-                    (1, true) => apart!(simd => simd.matrix_tiles::<1, true>(&job, out)),
-                    (_, false) => apart!(simd => simd.matrix_tiles::<2, false>(&job, out)),
-                    (_, true) => apart!(simd => simd.matrix_tiles::<2, true>(&job, out)),
+                    (1, false) => vectorize!(simd => simd.matrix_tiles::<1, false>(&job, out)),
+                    (1, true) => vectorize!(simd => simd.matrix_tiles::<1, true>(&job, out)),
+                    (_, false) => vectorize!(simd => simd.matrix_tiles::<2, false>(&job, out)),
+                    (_, true) => vectorize!(simd => simd.matrix_tiles::<2, true>(&job, out)),
                 }
                 continue;
             }
             // Shorter spans than the layout's are right, too.
             match (parts, min, signed, span) {
-                (1, false, false, 8) => apart!(simd => tiles::<S, 1, false, false, 8>(simd, &job, out)),
-                (1, false, false, _) => apart!(simd => tiles::<S, 1, false, false, 4>(simd, &job, out)),
-                (1, true, false, 8) => apart!(simd => tiles::<S, 1, true, false, 8>(simd, &job, out)),
-                (1, true, false, _) => apart!(simd => tiles::<S, 1, true, false, 4>(simd, &job, out)),
-                (1, _, true, _) => apart!(simd => tiles::<S, 1, false, true, 1>(simd, &job, out)),
-                (_, false, ..) => apart!(simd => tiles::<S, 2, false, false, 2>(simd, &job, out)),
-                (_, true, ..) => apart!(simd => tiles::<S, 2, true, false, 4>(simd, &job, out)),
+                (1, false, false, 8) => vectorize!(simd => tiles::<S, 1, false, false, 8>(simd, &job, out)),
+                (1, false, false, _) => vectorize!(simd => tiles::<S, 1, false, false, 4>(simd, &job, out)),
+                (1, true, false, 8) => vectorize!(simd => tiles::<S, 1, true, false, 8>(simd, &job, out)),
+                (1, true, false, _) => vectorize!(simd => tiles::<S, 1, true, false, 4>(simd, &job, out)),
+                (1, _, true, _) => vectorize!(simd => tiles::<S, 1, false, true, 1>(simd, &job, out)),
+                (_, false, ..) => vectorize!(simd => tiles::<S, 2, false, false, 2>(simd, &job, out)),
+                (_, true, ..) => vectorize!(simd => tiles::<S, 2, true, false, 4>(simd, &job, out)),
             }
         }
     }
@@ -227,6 +227,7 @@ fn one_row<S: Simd, L: Layout>(simd: S, panels: Panels<'_>, x: &[Block], out: &m
     }
 }
 
+/// The same for one panel.
 #[inline(always)]
 fn row_of_panel<S: Simd, L: Layout>(simd: S, panel: &[u8], x: &[Block], out: &mut [f32; LANES]) {
     let mut sum = simd.splat(0.0);

@@ -41,30 +41,6 @@ internal suspend fun <T> offThread(cancel: () -> Unit, work: () -> T): T =
         waiting.dispatch(caller.context, Runnable { caller.resumeWith(runCatching(work)) })
     }
 
-/**
- * Calls one after the other, off the caller's thread if they are long. Going to another thread and back takes up
- * to a tenth of a millisecond, and a small model's token less; so while they take less than [SHORT] together, they stay.
- */
-internal class Pulls {
-    private var last = SHORT
-    private var sinceAway = 0L
-
-    suspend fun <T> run(cancel: () -> Unit, work: () -> T): T {
-        currentCoroutineContext().ensureActive()
-        val stays = sinceAway + last < SHORT
-        val start = System.nanoTime()
-        val result = if (stays) work() else offThread(cancel, work)
-        last = System.nanoTime() - start
-        sinceAway = if (stays) sinceAway + last else 0
-        return result
-    }
-
-    private companion object {
-        /** Nanoseconds for which nobody misses a thread. */
-        const val SHORT = 1_000_000L
-    }
-}
-
 /** Runs [work] off the caller's thread, to its end: for what is short, and must not be lost. */
 internal suspend fun <T> toTheEnd(work: () -> T): T = withContext(NonCancellable) { offThread({}, work) }
 
