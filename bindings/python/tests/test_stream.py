@@ -171,6 +171,25 @@ def test_the_event_loop_runs_while_a_prompt_is_read(model: volary.Model) -> None
     asyncio.run(main())
 
 
+def test_other_tasks_run_while_tokens_come(model: volary.Model) -> None:
+    async def main() -> None:
+        others = 0
+
+        async def count() -> None:
+            nonlocal others
+            while True:
+                others += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        seen = {others async for _ in model.generate("Once", max_tokens=500, ignore_eos=True, seed=1)}
+        counting.cancel()
+        # Not between all pieces, which take less than a switch of threads, but again and again.
+        assert len(seen) > 2
+
+    asyncio.run(main())
+
+
 def test_a_cancelled_task_ends_the_native_work(model: volary.Model) -> None:
     async def main() -> None:
         stream = model.generate("Once", **ENDLESS)
