@@ -364,13 +364,18 @@ fn a_tokenizer_travels_inside_a_gguf_file() {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("model.bin"), with_260_tokens()).unwrap();
-    std::fs::write(path("given.json"), byte_level_json()).unwrap();
-    let tokenizer = Some(path("given.json"));
-    converted(path("model.bin"), &path("first.gguf"), &ConvertOptions { tokenizer, ..Default::default() });
+    // Older files do not say that theirs is BPE.
+    let old = byte_level_json().replace(r#""type":"BPE","#, "");
+    assert!(old.len() < byte_level_json().len());
+    for (json, model) in [(byte_level_json(), "first.gguf"), (old, "old.gguf")] {
+        std::fs::write(path("given.json"), json).unwrap();
+        let tokenizer = Some(path("given.json"));
+        converted(path("model.bin"), &path(model), &ConvertOptions { tokenizer, ..Default::default() });
+    }
     // From there on it needs no telling.
     converted(path("first.gguf"), &path("second.gguf"), &to(Format::Q8_0));
     std::fs::remove_file(path("given.json")).unwrap();
-    for name in ["first.gguf", "second.gguf"] {
+    for name in ["first.gguf", "second.gguf", "old.gguf"] {
         let model = Model::open(path(name)).unwrap();
         let tokenizer = model.tokenizer().unwrap();
         assert_eq!(tokenizer.encode("hey <|endoftext|>").unwrap()[..2], [257, 122], "{name}");
