@@ -35,7 +35,7 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
     _comes_from = "Model.generate or Chat.send"
     _prompt_is_read = False
     _last_pull = _SHORT
-    _since_away = 0.0
+    _held_up = 0.0
 
     def _hold(self, native_object: Any) -> None:
         super()._hold(native_object)
@@ -145,15 +145,21 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
 
     async def _next_async(self, pull: Callable[[], Any]) -> Any:
         """In another thread, unless it is short: going there and back takes longer than a small model's token."""
-        stays = self._since_away + self._last_pull < _SHORT
-        start = time.perf_counter()
+        stays = self._last_pull < _SHORT
         try:
-            return pull() if stays else await self._next_away(pull)
+            if stays and self._held_up > _SHORT:
+                self._held_up = 0.0
+                await asyncio.sleep(0)  # Whatever else waits has its turn.
+            start = time.perf_counter()
+            piece = pull() if stays else await self._next_away(pull)
+            self._last_pull = time.perf_counter() - start
+            self._held_up += self._last_pull
+            return piece
         except NATIVE_ERRORS as error:
             raise translated(error) from None
-        finally:
-            self._last_pull = time.perf_counter() - start
-            self._since_away = self._since_away + self._last_pull if stays else 0.0
+        except asyncio.CancelledError:
+            self.close()
+            raise
 
     async def _next_away(self, pull: Callable[[], Any]) -> Any:
         pulling = asyncio.get_running_loop().run_in_executor(None, pull)
@@ -164,7 +170,6 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
             # No thread may still be in the stream when the task is over. What it brings is not wanted any more.
             await asyncio.wait([pulling])
             pulling.exception()
-            self.close()
             raise
 
 
