@@ -50,7 +50,7 @@ PYTHON
 cd "$root"
 case $what in
     wheel | both)
-        maturin build --out "$work/dist"
+        maturin build --profile dist --out "$work/dist"
         wheel=$(echo "$work"/dist/volary-*.whl)
         "$python" "$root/bindings/python/strip_wheel.py" "$wheel"
         case $wheel in *-py3-none-*) ;; *) fail "$(basename "$wheel") is not for every Python 3" ;; esac

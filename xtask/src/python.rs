@@ -70,5 +70,5 @@ fn docs() -> Result {
 }
 
 fn package() -> Result {
-    maturin(&["build", "--out", "target/wheels", "--sdist"])
+    maturin(&["build", "--profile", "dist", "--out", "target/wheels", "--sdist"])
 }
