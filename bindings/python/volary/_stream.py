@@ -153,7 +153,8 @@ class TokenStream(ThreadedHandle, Iterator[str], AsyncIterator[str]):
             start = time.perf_counter()
             piece = pull() if stays else await self._next_away(pull)
             self._last_pull = time.perf_counter() - start
-            self._held_up += self._last_pull
+            if stays:
+                self._held_up += self._last_pull
             return piece
         except NATIVE_ERRORS as error:
             raise translated(error) from None
