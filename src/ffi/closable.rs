@@ -16,9 +16,16 @@ impl<T> Closable<T> {
         Self { what, value: Mutex::new(Some(value)) }
     }
 
-    /// Closes it, after a call that is using it.
-    pub fn close(&self) {
-        *self.lock() = None;
+    /// Closes it, after a call that is using it, and gives what it was.
+    pub fn close(&self) -> Option<T> {
+        self.lock().take()
+    }
+
+    /// Uses the value after a call that is using it, unless it is closed, or left half changed.
+    pub fn when_free(&self, work: impl FnOnce(&mut T)) {
+        if let Ok(mut value) = self.value.lock() {
+            value.as_mut().map(work);
+        }
     }
 
     /// Uses the value. Another use at the same time is an error, not a wait.

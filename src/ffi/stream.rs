@@ -107,15 +107,10 @@ impl TokenStream {
 
     pub fn release(&self) {
         self.cancel();
-        let end = |source: &mut Source| {
-            if let Source::Reply(chat) = source {
-                // A chat that is in another call, or closed, ends the reply by itself.
-                let _ = chat.with(|chat| Ok(chat.end_reply()?));
-            }
-            Ok(())
-        };
-        let _ = self.source.with(end);
-        self.source.close();
+        if let Some(Source::Reply(chat)) = self.source.close() {
+            // Fails only if text could not be encoded that has been encoded before.
+            chat.when_free(|chat| _ = chat.end_reply());
+        }
         self.lock_stats().finish_reason.get_or_insert(FinishReason::Cancelled);
     }
 

@@ -139,6 +139,23 @@ fn a_reply_that_is_dropped_or_released_frees_its_chat_and_a_finished_one_pulls_n
 }
 
 #[test]
+fn a_reply_that_is_released_during_a_call_frees_its_chat() {
+    let chat = model().chat(None, None).unwrap();
+    // Else it might end by itself.
+    let endless = || GenerateOptions { logit_bias: vec![TokenBias { token: 65, bias: 1000.0 }], ..options(1_000_000) };
+    for _ in 0..50 {
+        let reply = chat.send("Hello".into(), endless()).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| while !matches!(reply.next(), Err(VolaryError::Closed(_))) {});
+            while !matches!(chat.history(), Err(VolaryError::Busy(_))) {}
+            reply.release();
+        });
+        assert_eq!(reply.stats().finish_reason.unwrap(), "cancelled");
+        chat.undo().unwrap();
+    }
+}
+
+#[test]
 fn a_chat_that_is_closed_ends_its_reply() {
     let chat = model().chat(None, None).unwrap();
     let reply = chat.send("Hello".into(), options(100)).unwrap();

@@ -1,8 +1,12 @@
 package dev.volary
 
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
 import org.junit.jupiter.api.io.TempDir
 import java.nio.file.Path
 import kotlin.test.Test
@@ -59,6 +63,21 @@ class ChatTest {
             chat.send("Hello!", letters(1000)).take(2).collect()
             assertEquals(listOf("Hello!", "AA"), chat.contents)
             assertEquals("AAA", chat.retry(letters(3)).toList().joinToString(""))
+        }
+    }
+
+    @Test
+    fun `a reply that is cancelled during a token frees its chat`() = withModel { model ->
+        model.chat().use { chat ->
+            repeat(20) {
+                val shown = CompletableDeferred<Unit>()
+                val reader = launch(Dispatchers.Default) {
+                    chat.send("Hello!", letters(1_000_000)).collect { shown.complete(Unit) }
+                }
+                shown.await()
+                reader.cancelAndJoin()
+                chat.undo()
+            }
         }
     }
 
