@@ -75,13 +75,18 @@ impl Mapped {
         }
     }
 
-    /// Lets the operating system drop the pages of this range.
+    /// Lets the operating system drop the pages of this range, as far as it is the file's.
     pub fn release(&self, offset: usize, size: usize) {
         match &self.bytes {
             #[cfg(unix)]
             Bytes::File { map, .. } => {
-                // SAFETY: the mapping is shared and read-only, so a dropped page comes back from the file unchanged.
-                // A failure is harmless: the pages merely stay.
+                // A tensor that repeats its numbers has more of them than the file.
+                let size = size.min(map.len().saturating_sub(offset));
+                if size == 0 {
+                    return;
+                }
+                // SAFETY: the range is the mapping's own, which is shared and read-only, so a dropped page comes back
+                // from the file unchanged. A failure is harmless: the pages merely stay.
                 let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, size) };
             }
             // What is not told otherwise stays until the system wants the memory.
@@ -90,5 +95,37 @@ impl Mapped {
                 let _ = (offset, size);
             }
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use memmap2::MmapMut;
+
+    use super::*;
+
+    #[test]
+    fn releasing_more_than_the_file_leaves_the_memory_behind_it() {
+        const PAGE: usize = 4096;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [1; 16 * PAGE]).unwrap();
+        // Once they have filled the gaps, new mappings are neighbours.
+        let new = || (MmapMut::map_anon(16 * PAGE).unwrap(), Mapped::open(file.path()).unwrap());
+        let (mut others, files): (Vec<_>, Vec<_>) = std::iter::repeat_with(new).take(100).unzip();
+        let (mapped, behind) = files
+            .iter()
+            .find_map(|mapped| {
+                let end = mapped.bytes().as_ptr_range().end as usize;
+                let near = end..end + 8 * PAGE;
+                Some((mapped, others.iter().position(|other| near.contains(&(other.as_ptr() as usize)))?))
+            })
+            .unwrap();
+        let behind = &mut others[behind];
+        behind.fill(2);
+        mapped.release(15 * PAGE, 16 * PAGE);
+        mapped.release(17 * PAGE, PAGE);
+        assert_eq!(mapped.bytes(), [1; 16 * PAGE]);
+        assert!(behind.iter().all(|&byte| byte == 2));
     }
 }
