@@ -98,17 +98,27 @@ pub struct Stats {
 
 /// Ends a generation from another thread, or from between two pieces.
 #[derive(Clone, Debug, Default)]
-pub struct CancelHandle(Arc<AtomicBool>);
+pub struct CancelHandle {
+    asked: Arc<AtomicBool>,
+    /// Ends this one's generation among others.
+    wider: Option<Arc<CancelHandle>>,
+}
 
 impl CancelHandle {
     /// Asks the generation to end: it does so before its next token, or after the next few tokens of its prompt.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether somebody asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed) || self.wider.as_ref().is_some_and(|wider| wider.is_cancelled())
+    }
+
+    /// For one generation among those that this is for: cancelling it leaves the others, and whoever uses the same
+    /// options again.
+    pub(super) fn of_one(&self) -> Self {
+        Self { asked: Arc::default(), wider: Some(Arc::new(self.clone())) }
     }
 }
 
@@ -142,7 +152,7 @@ impl TokenStream {
         recommended: Recommended,
     ) -> Result<Self> {
         let session = Session::new(model, prompt, options, recommended)?;
-        Ok(Self { model: model.clone(), session, cancel: options.cancel.clone() })
+        Ok(Self { model: model.clone(), session, cancel: options.cancel.of_one() })
     }
 
     /// A handle that ends this stream.

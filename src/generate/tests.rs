@@ -203,6 +203,19 @@ fn cancelling_ends_the_text_where_it_was_shown() {
 }
 
 #[test]
+fn cancelling_a_stream_leaves_the_options_it_was_started_with() {
+    let model = tiny_model(1);
+    let options = seeded(1);
+    let mut first = model.generate(PROMPT, options.clone()).unwrap();
+    first.cancel();
+    assert!(first.next().is_none());
+    let mut second = model.generate(PROMPT, options.clone()).unwrap();
+    assert!(second.next().is_some());
+    options.cancel.cancel();
+    assert!(second.next().is_none());
+}
+
+#[test]
 fn cancelling_ends_a_long_prompt_between_its_chunks() {
     let model = tiny_model(1);
     let mut stream = model.generate(&"a".repeat(100_000), seeded(1)).unwrap();

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -86,3 +88,46 @@ def test_an_argument_that_is_not_unicode_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 1 and done.stderr.count(b"\n") == 1
     assert done.stderr.startswith(b"volary: arguments: has half a surrogate pair")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_ctrl_c_stops_an_answer_and_not_those_after_it(golden: Path, tmp_path: Path) -> None:
+    # A model whose likeliest tokens never are a blank line, which would end the reply.
+    model, talk = golden / "v4.pth", tmp_path / "talk.volary"
+    ours, theirs = os.openpty()
+    child = subprocess.Popen(
+        [SCRIPT, "chat", model, "--ignore-eos", "-n", "1000000", "--temperature", "0"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+
+    def read_until(text: bytes) -> None:
+        nonlocal shown
+        while text not in shown:
+            assert select.select([ours], [], [], 60)[0], shown
+            shown += os.read(ours, 1000)
+        shown = shown[shown.index(text) + len(text) :]
+
+    def enter(line: str) -> None:
+        # What the line editor writes last before it takes a line, and after.
+        read_until(b"\x1b[?2026l")
+        os.write(ours, line.encode() + b"\r")
+        read_until(b"\x1b[?2004l\r\n")
+
+    enter("Hello")
+    while not shown:
+        shown = os.read(ours, 1000)
+    child.send_signal(signal.SIGINT)
+    for line in ["/set max_tokens 3", "More", f"/save {talk}", "/quit"]:
+        enter(line)
+    with contextlib.suppress(OSError):
+        while os.read(ours, 1000):
+            pass
+    assert child.wait(timeout=60) == 0
+    os.close(ours)
+    with volary.Model(model) as loaded, volary.Chat.load(loaded, talk) as chat:
+        assert [message.role for message in chat.history] == ["user", "assistant", "user", "assistant"]
+        assert all(message.content for message in chat.history)
