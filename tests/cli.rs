@@ -94,6 +94,7 @@ fn wrong_usage_exits_with_2() {
         &["eval", "v7.pth", "--tokens", "-1"],
         &["info", "v7.pth", "--loud"],
         &["tokenize"],
+        &["tokenize", "v7.pth"],
         &["complete", "v7.pth", "Hello", "--max-tokens", "many"],
         &["complete", "v7.pth", "Hello", "--count", "0"],
     ] {
@@ -105,7 +106,13 @@ fn wrong_usage_exits_with_2() {
 
 #[test]
 fn sampling_options_out_of_range_get_one_clear_line() {
-    for (option, value) in [("--temperature", "nan"), ("--top-p", "2"), ("--threads", "0"), ("--group-norm-eps", "0")] {
+    for (option, value) in [
+        ("--temperature", "nan"),
+        ("--temperature", "-1"),
+        ("--top-p", "2"),
+        ("--threads", "0"),
+        ("--group-norm-eps", "-1"),
+    ] {
         failure(&["complete", "v7.pth", "Hello", option, value], &option[2..].replace('-', "_"));
     }
     for (option, named) in [("--prefill", "prefill_tokens"), ("--decode-tokens", "decode_tokens")] {
@@ -300,8 +307,45 @@ fn a_chat_can_be_saved_and_goes_on_after_loading() {
     let bytes = std::fs::read(file).unwrap();
     let damaged = write(folder.path(), "damaged", &bytes[..bytes.len() - 5]);
     failure_with_input(&["chat", "v7.pth"], &format!("/load {damaged}\n"), &damaged);
-    failure_with_input(&["chat", "v7.pth"], "/undo\n", "undo");
-    failure_with_input(&["chat", "v7.pth"], "/dance\n", "/dance");
+}
+
+#[test]
+fn what_a_chat_cannot_do_gets_one_clear_line() {
+    for (line, named) in [
+        ("/undo", "undo"),
+        ("/dance", "/dance"),
+        ("/save", "/save"),
+        ("/set top_p 7", "top_p"),
+        ("/set temperature warm", "temperature"),
+        ("+gen", "+gen"),
+    ] {
+        failure_with_input(&["chat", "v7.pth"], &format!("{line}\nnever said\n"), named);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_stderr_changes_no_status() {
+    for (args, status) in [(&["complete", "none.pth", "Hello"][..], 1), (&["complete", "Hello", "-n", "1"], 0)] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = command::command(args).stderr(full).stdout(std::process::Stdio::null()).status().unwrap();
+        assert_eq!(done.code(), Some(status), "{args:?}");
+    }
+}
+
+#[test]
+fn options_are_checked_before_a_model_is_read() {
+    for args in [&["complete", "none.pth", "Hello", "--top-p", "2"][..], &["chat", "none.pth", "--min-p", "2"]] {
+        failure(args, "_p");
+    }
+    failure(&["chat", "none.pth", "--format", "dance"], "dance");
+}
+
+#[test]
+fn a_text_of_standard_input_is_that_of_the_argument() {
+    let ids = |args: &[&str], input| String::from_utf8(volary_with_input(args, input).stdout).unwrap();
+    assert_eq!(ids(&["tokenize", "-"], "Hello\n"), ids(&["tokenize", "Hello\n"], ""));
+    assert_eq!(ids(&["tokenize", "v7.pth", "-"], "Hi"), "72,105\n");
 }
 
 #[cfg(unix)]

@@ -86,13 +86,17 @@ impl ChatFormat {
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown name, with those there are.
     pub fn named(name: &str, info: &ModelInfo) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::detect(info)),
-            name => Self::known(name).ok_or_else(|| {
-                let names: Vec<_> = ["auto"].into_iter().chain(NAMES.map(|(name, _)| name)).collect();
-                Error::unknown("format", name, &names)
-            }),
+        Self::check_name(name)?;
+        Ok(Self::known(name).unwrap_or_else(|| Self::detect(info)))
+    }
+
+    /// That there is a format of this name, before there is a model.
+    pub(crate) fn check_name(name: &str) -> Result<()> {
+        if name == "auto" || Self::known(name).is_some() {
+            return Ok(());
         }
+        let names: Vec<_> = ["auto"].into_iter().chain(NAMES.map(|(name, _)| name)).collect();
+        Err(Error::unknown("format", name, &names))
     }
 
     pub(super) fn known(name: &str) -> Option<Self> {

@@ -20,9 +20,10 @@ pub enum OneShot {
 }
 
 impl OneShot {
-    /// Whether a line is such a prompt: its kind and its text.
+    /// Whether a line is such a prompt: its kind and its text, which may be empty.
     pub fn parse(line: &str) -> Option<(Self, &str)> {
-        let (command, text) = line.trim().split_once(char::is_whitespace)?;
+        let line = line.trim();
+        let (command, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let kind = match command.to_ascii_lowercase().as_str() {
             "+gen" => Self::Generate,
             "+i" => Self::Instruct,
@@ -91,7 +92,8 @@ mod tests {
         assert_eq!(OneShot::parse("  +QA Why? "), Some((OneShot::Answer, "Why?")));
         assert_eq!(OneShot::parse("+i\nWrite."), Some((OneShot::Instruct, "Write.")));
         assert_eq!(OneShot::parse("+qq Why?"), Some((OneShot::Question, "Why?")));
-        for line in ["+gen", "+generate x", "Why +qa ?", ""] {
+        assert_eq!(OneShot::parse("+gen"), Some((OneShot::Generate, "")));
+        for line in ["+generate x", "Why +qa ?", ""] {
             assert_eq!(OneShot::parse(line), None, "{line}");
         }
     }

@@ -8,7 +8,8 @@ use rustyline::error::ReadlineError;
 
 use super::demo::Demo;
 use super::options::{ModelOrDemo, SamplingArguments};
-use super::{Failure, Outcome, terminal};
+use super::terminal::{self, note};
+use super::{Failure, Outcome};
 use crate::chat::{Chat, ChatFormat, ChatOptions, OneShot};
 use crate::error::{Error, Result};
 use crate::generate::{CancelHandle, GenerateOptions, Piece};
@@ -33,7 +34,7 @@ const HELP: &str = "\
 /alt               another answer to it; both stay in the saved chat
 /undo              take back the last message and its answer
 /reset             begin anew
-/system [TEXT]     what the model is told before the conversation; begins anew
+/system [TEXT]     what the model is told before the conversation, from its beginning on
 /save FILE         save the conversation
 /load FILE         go on with a saved one
 /set [NAME VALUE]  temperature, top_p, top_k, min_p, presence_penalty, frequency_penalty, penalty_decay,
@@ -44,23 +45,28 @@ const HELP: &str = "\
 
 pub(super) fn run(arguments: Arguments, demo: &Demo) -> Outcome {
     let Arguments { model, format, system, sampling } = arguments;
+    let options = sampling.options()?;
+    ChatFormat::check_name(&format)?;
     let model = model.open(demo)?;
     let format = ChatFormat::named(&format, model.info())?;
     let chat = model.chat(ChatOptions { format: Some(format), system })?;
     let mut input = Input::new()?;
     let is_interactive = input.is_terminal();
-    let dims_thoughts = is_interactive && std::io::stdout().is_terminal();
-    let mut session = Session { chat, options: sampling.options(), is_interactive, dims_thoughts };
+    // The convention of no-color.org.
+    let has_style = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let dims_thoughts = is_interactive && std::io::stdout().is_terminal() && has_style;
+    let mut session = Session { chat, options, is_interactive, dims_thoughts };
     if session.is_interactive {
         let generation = model.config().generation;
-        eprintln!("{} ({generation}, format {}). /help lists the commands.", model.name(), format.name());
+        let (name, format) = (model.name(), format.name());
+        note(format_args!("{name} ({generation}, format {format}). /help lists the commands."));
     }
     while let Some(line) = input.next_line()? {
         match session.obey(line.trim()) {
             Ok(true) => {}
             Ok(false) => break,
             // A person reads the message and goes on; a script must not go on as if nothing had happened.
-            Err(Failure::Work(error)) if session.is_interactive => eprintln!("{error}"),
+            Err(Failure::Work(error)) if session.is_interactive => note(error),
             Err(failure) => return Err(failure),
         }
     }
@@ -82,7 +88,7 @@ impl Session {
         match command {
             "" => {}
             "/quit" | "/exit" => return Ok(false),
-            "/help" => eprintln!("{HELP}"),
+            "/help" => note(HELP),
             "/retry" => self.answer(|chat, options| chat.begin_again(false, options))?,
             "/alt" => self.answer(|chat, options| chat.begin_again(true, options))?,
             "/undo" => self.chat.undo()?,
@@ -98,6 +104,7 @@ impl Session {
                 return Err(Error::argument(command, "is no command; /help lists them").into());
             }
             _ => match OneShot::parse(line) {
+                Some((_, "")) => return Err(Error::argument(command, "needs a text after it").into()),
                 Some((kind, text)) => self.answer_outside(kind, text)?,
                 None => self.answer(|chat, options| chat.begin(line, options))?,
             },
@@ -129,9 +136,9 @@ impl Session {
     fn set(&mut self, rest: &str) -> Result<()> {
         let (name, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let value = value.trim();
-        let options = &mut self.options;
+        let mut options = self.options.clone();
         match name {
-            "" => eprintln!("{}", described(options)),
+            "" => note(described(&options)),
             "temperature" => options.temperature = number(name, value)?,
             "top_p" => options.top_p = number(name, value)?,
             "top_k" => options.top_k = number(name, value)?,
@@ -146,6 +153,8 @@ impl Session {
             }
             _ => return Err(Error::argument(name, "is no option; /help lists them")),
         }
+        options.check()?;
+        self.options = options;
         Ok(())
     }
 }
@@ -157,8 +166,15 @@ fn show(handle: &CancelHandle, dims_thoughts: bool, pieces: impl Iterator<Item =
     terminal::interrupts_cancel(handle.clone());
     let mut out = std::io::stdout().lock();
     let mut was_thinking = false;
+    let mut outcome = Ok(());
     for piece in pieces {
-        let piece = piece?;
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => {
+                outcome = Err(error.into());
+                break;
+            }
+        };
         if piece.thinking != was_thinking && !piece.text.is_empty() {
             let style = if !dims_thoughts {
                 ""
@@ -176,7 +192,8 @@ fn show(handle: &CancelHandle, dims_thoughts: bool, pieces: impl Iterator<Item =
     }
     terminal::interrupts_end_the_process();
     let end = if dims_thoughts && was_thinking { PLAIN } else { "" };
-    Ok(writeln!(out, "{end}")?)
+    writeln!(out, "{end}")?;
+    outcome
 }
 
 fn file<'a>(command: &str, rest: &'a str) -> Result<&'a str> {
@@ -249,7 +266,7 @@ impl Input {
                     Ok(Some(line))
                 }
                 Err(ReadlineError::Interrupted) => {
-                    eprintln!("Ctrl-D or /quit leaves");
+                    note("Ctrl-D or /quit leaves");
                     Ok(Some(String::new()))
                 }
                 Err(ReadlineError::Eof) => Ok(None),

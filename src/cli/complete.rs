@@ -1,15 +1,14 @@
 //! `volary complete`
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
 
 use super::demo::Demo;
-use super::options::{ModelOrDemo, SamplingArguments};
+use super::options::{ModelOrDemo, SamplingArguments, text_or_stdin};
 use super::{Failure, Outcome, json, terminal};
-use crate::error::{Error, Result};
 use crate::generate::{FinishReason, GenerateOptions, TokenStream};
 
 /// Continue a text; on a terminal, with the text before it
@@ -34,18 +33,22 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, demo: &Demo) -> Outcome {
     let Arguments { model, prompt, sampling, count, json } = arguments;
     if model.model.is_none() && is_model(&prompt) {
-        return Err(Failure::Usage("a model is named, but no text to continue: volary complete MODEL PROMPT"));
+        return Err(Failure::Usage(
+            "complete",
+            "a model is named, but no text to continue: volary complete MODEL PROMPT",
+        ));
     }
-    let prompt = if prompt == "-" { read_stdin()? } else { prompt };
+    let sampling = sampling.options()?;
+    let prompt = text_or_stdin(prompt)?;
     let model = model.open(demo)?;
     let mut completions = Vec::new();
     for i in 0..count {
         if i > 0 && !json {
             writeln!(std::io::stdout(), "\n---\n")?;
         }
-        let options = sampling.options();
         // The same seed again would give the same text again.
-        let options = GenerateOptions { seed: options.seed.map(|seed| seed.wrapping_add(i)), ..options };
+        let seed = sampling.seed.map(|seed| seed.wrapping_add(i));
+        let options = GenerateOptions { seed, ..sampling.clone() };
         let mut stream = model.generate(&prompt, options)?;
         // A person reads the whole text; a program has the prompt already.
         if !json && std::io::stdout().is_terminal() {
@@ -94,14 +97,8 @@ fn pull(stream: &mut TokenStream, show: bool) -> Result<(String, Vec<u32>), Fail
     Ok((text, tokens))
 }
 
-/// Whether a prompt is rather the name of a model, after which the prompt was forgotten.
-fn is_model(prompt: &str) -> bool {
+/// Whether a text is rather the name of a model, after which the text was forgotten.
+pub(super) fn is_model(prompt: &str) -> bool {
     const EXTENSIONS: [&str; 4] = [".pth", ".safetensors", ".gguf", ".bin"];
     Path::new(prompt).is_file() || EXTENSIONS.iter().any(|extension| prompt.ends_with(extension))
-}
-
-fn read_stdin() -> Result<String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|e| Error::io("standard input", e))?;
-    Ok(text)
 }

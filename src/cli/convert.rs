@@ -88,9 +88,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         file_version,
         tokenizer,
         threads: threads_or_environment(threads)?,
-        progress: Some(terminal::interruptible_progress_bar("Converting")),
+        progress: None,
     };
-    let report = convert(&source, &target, &options)?;
+    let report = terminal::with_progress("Converting", |progress| {
+        convert(&source, &target, &ConvertOptions { progress: Some(progress), ..options })
+    })?;
     show(&report, &target, json)
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::terminal;
 use crate::error::Result;
 use crate::model::{Model, ModelOptions};
 
@@ -24,7 +25,7 @@ impl Demo {
             Self::File(path) => Model::open_with(path, options),
             Self::Embedded => embedded(options),
         }?;
-        eprintln!("volary: this is the demo model, which tells old stories; `volary models` lists real ones");
+        terminal::note("volary: this is the demo model, which tells old stories; `volary models` lists real ones");
         Ok(model)
     }
 }

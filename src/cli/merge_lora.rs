@@ -36,12 +36,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let Arguments { base, lora, target, alpha, pissa_init, threads, json } = arguments;
-    let options = MergeOptions {
-        threads: threads_or_environment(threads)?,
-        progress: Some(terminal::interruptible_progress_bar("Merging")),
-    };
+    let threads = threads_or_environment(threads)?;
     let lora = Lora { path: lora, alpha, pissa_init };
-    let summary = merge_lora(&base, &lora, &target, options)?;
+    let summary = terminal::with_progress("Merging", |progress| {
+        merge_lora(&base, &lora, &target, MergeOptions { threads, progress: Some(progress) })
+    })?;
     let counts = [
         ("lora", summary.lora),
         ("pissa", summary.pissa),

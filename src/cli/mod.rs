@@ -1,5 +1,5 @@
-//! The `volary` command: text to stdout, everything else to stderr, exit status 0 (done), 1 (failed), 2 (wrong usage)
-//! or 130 (interrupted).
+//! The `volary` command: text to stdout, everything else to stderr, exit status 0 (done), 1 (failed), 2 (the command line
+//! says nothing that there is to do) or 130 (interrupted).
 
 mod bench;
 mod chat;
@@ -55,8 +55,8 @@ enum Failure {
     Work(Error),
     /// Standard output could not be written.
     Output(io::Error),
-    /// Arguments that contradict each other.
-    Usage(&'static str),
+    /// Arguments that contradict each other: of which command, and how.
+    Usage(&'static str, &'static str),
     /// Ctrl-C.
     Interrupted,
 }
@@ -120,8 +120,10 @@ fn run_parsed(arguments: Arguments, demo: &Demo) -> u8 {
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(Failure::Output(error)) => fail(&format!("standard output: {error}")),
         Err(Failure::Work(error)) => fail(&error.to_string()),
-        Err(Failure::Usage(message)) => {
-            show(&Arguments::command().error(clap::error::ErrorKind::WrongNumberOfValues, message))
+        Err(Failure::Usage(command, message)) => {
+            let mut all = Arguments::command();
+            let error = clap::Error::raw(clap::error::ErrorKind::WrongNumberOfValues, message);
+            show(&error.format(all.find_subcommand_mut(command).unwrap_or(&mut Arguments::command())))
         }
         Err(Failure::Interrupted) => terminal::INTERRUPTED,
     }
@@ -129,7 +131,7 @@ fn run_parsed(arguments: Arguments, demo: &Demo) -> u8 {
 
 /// One line, whatever a file's name or a library's message holds.
 fn fail(message: &str) -> u8 {
-    eprintln!("volary: {}", message.replace(['\n', '\r'], " "));
+    terminal::note(format_args!("volary: {}", message.replace(['\n', '\r'], " ")));
     1
 }
 

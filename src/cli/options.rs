@@ -1,7 +1,8 @@
 //! Arguments that several commands share.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -44,7 +45,7 @@ pub(super) struct OpeningArguments {
     #[arg(long = "state", alias = "initial-state", value_name = "FILE")]
     initial_state: Option<PathBuf>,
     /// Epsilon of the group norm of RWKV-5 to 7 [default: 64e-5]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     group_norm_eps: Option<f32>,
     /// Merge a LoRA with this alpha while loading; a DiSHA or Bone has none. May be given several times
     #[arg(long, value_name = "FILE[:ALPHA]", value_parser = parse_lora)]
@@ -58,31 +59,37 @@ impl ModelArguments {
 
     /// The model, its weights brought to other formats.
     pub fn open_as(self, quantization: Option<Quantization>) -> Result<Model> {
-        Model::open_with(self.model, self.opening.options(quantization)?)
+        self.opening.open(quantization, |options| Model::open_with(self.model, options))
     }
 }
 
 impl ModelOrDemo {
     pub fn open(self, demo: &Demo) -> Result<Model> {
-        let options = self.opening.options(None)?;
-        match self.model {
+        self.opening.open(None, |options| match self.model {
             Some(path) => Model::open_with(path, options),
             None => demo.open(options),
-        }
+        })
     }
 }
 
 impl OpeningArguments {
-    fn options(self, quantization: Option<Quantization>) -> Result<ModelOptions> {
+    fn open(
+        self,
+        quantization: Option<Quantization>,
+        open: impl FnOnce(ModelOptions) -> Result<Model>,
+    ) -> Result<Model> {
         let Self { threads, tokenizer, initial_state, group_norm_eps, lora } = self;
-        Ok(ModelOptions {
-            threads: threads_or_environment(threads)?,
-            tokenizer,
-            group_norm_eps,
-            quantization,
-            initial_state,
-            loras: lora,
-            progress: Some(terminal::progress_bar("Loading")),
+        let threads = threads_or_environment(threads)?;
+        terminal::with_progress("Loading", |progress| {
+            open(ModelOptions {
+                threads,
+                tokenizer,
+                group_norm_eps,
+                quantization,
+                initial_state,
+                loras: lora,
+                progress: Some(progress),
+            })
         })
     }
 }
@@ -113,16 +120,16 @@ pub(super) struct SamplingArguments {
     #[arg(short = 'n', long, value_name = "N", default_value_t = GenerateOptions::default().max_tokens)]
     max_tokens: usize,
     /// 0: always the likeliest token; 1: as the model says; above: more adventurous
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
     /// Keep the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f32>,
     /// Keep this many of the likeliest tokens (0: all)
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
     /// Drop tokens below this share of the likeliest one's probability
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     min_p: Option<f32>,
     /// Subtracted from the logits of tokens already written
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
@@ -131,10 +138,10 @@ pub(super) struct SamplingArguments {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     frequency_penalty: Option<f32>,
     /// How much of the counts remains after each token
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     penalty_decay: Option<f32>,
     /// Divides the logits of tokens already written
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
     /// The same seed gives the same text
     #[arg(long, value_name = "S")]
@@ -148,9 +155,11 @@ pub(super) struct SamplingArguments {
 }
 
 impl SamplingArguments {
-    pub fn options(&self) -> GenerateOptions {
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a value that no model takes.
+    pub fn options(&self) -> Result<GenerateOptions> {
         let own = self.clone();
-        GenerateOptions {
+        let options = GenerateOptions {
             max_tokens: own.max_tokens,
             temperature: own.temperature,
             top_p: own.top_p,
@@ -164,6 +173,27 @@ impl SamplingArguments {
             stop: own.stop,
             ignore_eos: own.ignore_eos,
             ..GenerateOptions::default()
-        }
+        };
+        options.check()?;
+        Ok(options)
     }
+}
+
+/// The text of an argument; that of `-` is read from standard input.
+pub(super) fn text_or_stdin(argument: String) -> Result<String> {
+    if argument != "-" {
+        return Ok(argument);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(|e| Error::io("standard input", e))?;
+    utf8(bytes, "standard input")
+}
+
+/// The text that the bytes of `source` are.
+pub(super) fn utf8(bytes: Vec<u8>, source: impl AsRef<Path>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let cause = format!("is not UTF-8 text at byte {at}; convert it, for example with iconv -t UTF-8");
+        Error::format(source, cause)
+    })
 }

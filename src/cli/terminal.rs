@@ -1,19 +1,24 @@
-//! Progress, and Ctrl-C.
+//! Notes, progress, and Ctrl-C.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-use super::Failure;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generate::CancelHandle;
 use crate::model::Progress;
 
 /// Exit status after Ctrl-C, as shells have it.
 pub(super) const INTERRUPTED: u8 = 130;
+
+/// Tells the person something on stderr. Whether it is open, or its disk full, is not what the command is about.
+pub(super) fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
 
 /// What Ctrl-C ends instead of the process.
 static RUNNING: Mutex<Option<CancelHandle>> = Mutex::new(None);
@@ -38,33 +43,34 @@ pub(super) fn interrupts_end_the_process() {
 }
 
 /// Does work that takes no time and must not end in the middle, such as writing a small file: Ctrl-C counts when it is done.
-pub(super) fn uninterrupted<T>(work: impl FnOnce() -> Result<T>) -> Result<T, Failure> {
+pub(super) fn uninterrupted<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    cancelled_by_interrupts(|_| work())
+}
+
+/// Does work behind a progress bar, so that it tidies up when Ctrl-C ends it: the bar's next report is answered with
+/// `false`.
+pub(super) fn with_progress<T>(what: &'static str, work: impl FnOnce(Arc<Progress>) -> Result<T>) -> Result<T> {
+    cancelled_by_interrupts(|handle| work(progress_bar(what, handle)))
+}
+
+fn cancelled_by_interrupts<T>(work: impl FnOnce(CancelHandle) -> Result<T>) -> Result<T> {
     let handle = CancelHandle::default();
     interrupts_cancel(handle.clone());
-    let done = work();
+    let done = work(handle.clone());
     interrupts_end_the_process();
-    if handle.is_cancelled() { Err(Failure::Interrupted) } else { Ok(done?) }
+    if handle.is_cancelled() { Err(Error::Cancelled) } else { done }
 }
 
 fn running() -> std::sync::MutexGuard<'static, Option<CancelHandle>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A progress bar for work that must tidy up when it ends early, such as writing a file: from here on Ctrl-C answers the
-/// next report of progress with `false`, instead of ending the process.
-pub(super) fn interruptible_progress_bar(what: &'static str) -> Arc<Progress> {
-    let handle = CancelHandle::default();
-    interrupts_cancel(handle.clone());
-    let bar = progress_bar(what);
-    Arc::new(move |done| bar(done) && !handle.is_cancelled())
-}
-
 /// A progress bar on stderr, if that is a terminal and the work takes more than a second.
-pub(super) fn progress_bar(what: &'static str) -> Arc<Progress> {
+fn progress_bar(what: &'static str, cancel: CancelHandle) -> Arc<Progress> {
     const STEPS: u64 = 1000;
     const PATIENCE: Duration = Duration::from_secs(1);
     let started = Instant::now();
-    let bar = ProgressBar::hidden();
+    let bar = ProgressBar::hidden().with_finish(ProgressFinish::AndClear);
     let shown = AtomicBool::new(!std::io::stderr().is_terminal());
     Arc::new(move |done| {
         if started.elapsed() > PATIENCE && !shown.swap(true, Ordering::Relaxed) {
@@ -80,6 +86,6 @@ pub(super) fn progress_bar(what: &'static str) -> Arc<Progress> {
         if done >= 1.0 {
             bar.finish_and_clear();
         }
-        true
+        !cancel.is_cancelled()
     })
 }

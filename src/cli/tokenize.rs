@@ -5,6 +5,8 @@ use std::io::Write;
 use clap::Args;
 use serde_json::json;
 
+use super::complete::is_model;
+use super::options::text_or_stdin;
 use super::{Failure, Outcome, json};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
@@ -14,8 +16,9 @@ use crate::tokenizer::Tokenizer;
 #[command(override_usage = "volary tokenize [OPTIONS] [MODEL|TOKENIZER_FILE] TEXT\n       \
                             volary tokenize [OPTIONS] [MODEL|TOKENIZER_FILE] --decode ID,ID,…")]
 pub(super) struct Arguments {
-    /// A model, a tokenizer.json or a World vocabulary [default: the World vocabulary], then the text
-    #[arg(value_name = "FILE> <TEXT", num_args = 0..=2)]
+    /// A model, a tokenizer.json or a World vocabulary [default: the World vocabulary], then the text; `-` reads it
+    /// from standard input
+    #[arg(value_names = ["MODEL|TOKENIZER_FILE", "TEXT"], num_args = 0..=2)]
     words: Vec<String>,
     /// Ids to turn into text
     #[arg(long, value_name = "ID,ID,…", value_delimiter = ',')]
@@ -25,24 +28,33 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+enum Input<'a> {
+    Text(String),
+    Ids(&'a [u32]),
+}
+
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let (source, text) = match (&arguments.words[..], &arguments.decode) {
-        ([source, text], None) => (Some(source), text.as_str()),
-        ([text], None) => (None, text.as_str()),
-        ([source], Some(_)) => (Some(source), ""),
-        ([], Some(_)) => (None, ""),
-        _ => return Err(Failure::Usage("give a text, or ids with --decode")),
+    let Arguments { words, decode, json } = arguments;
+    let (source, input) = match (&words[..], decode) {
+        ([source, text], None) => (Some(source), Input::Text(text.clone())),
+        ([text], None) if !is_model(text) => (None, Input::Text(text.clone())),
+        ([source], Some(ids)) => (Some(source), Input::Ids(ids)),
+        ([], Some(ids)) => (None, Input::Ids(ids)),
+        _ => return Err(Failure::Usage("tokenize", "give a text, or ids with --decode")),
     };
     let tokenizer = source.map_or(Ok(Tokenizer::world()), open)?;
-    let (ids, text) = match &arguments.decode {
-        Some(ids) => (ids.clone(), tokenizer.decode(ids)?),
-        None => (tokenizer.encode(text)?, text.to_string()),
+    let (ids, text) = match input {
+        Input::Text(text) => {
+            let text = text_or_stdin(text)?;
+            (tokenizer.encode(&text)?, text)
+        }
+        Input::Ids(ids) => (ids.to_vec(), tokenizer.decode(ids)?),
     };
-    if arguments.json {
+    if *json {
         return json::print(&json!({ "tokenizer": tokenizer.name(), "ids": ids, "text": text }));
     }
     let mut out = std::io::stdout().lock();
-    if arguments.decode.is_some() {
+    if decode.is_some() {
         writeln!(out, "{text}")?;
     } else {
         let ids: Vec<_> = ids.iter().map(u32::to_string).collect();

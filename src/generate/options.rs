@@ -168,6 +168,15 @@ impl GenerateOptions {
         Ok(sampling)
     }
 
+    /// Checks what does not depend on the model.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    #[cfg(feature = "cli")]
+    pub(crate) fn check(&self) -> Result<()> {
+        self.resolve(Recommended::COMPLETION, usize::MAX, None).map(drop)
+    }
+
     fn check_tokens(&self, n_vocab: usize) -> Result<()> {
         let biased: Vec<u32> = self.logit_bias.iter().map(|&(token, _)| token).collect();
         let lists =

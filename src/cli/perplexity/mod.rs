@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::convert;
-use super::options::ModelArguments;
+use super::options::{ModelArguments, utf8};
 use super::plot::PlotFile;
 use super::{Failure, Outcome, json, terminal};
 use crate::convert::{Policy, Quantization};
@@ -80,29 +80,32 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     plot.as_ref().map_or(Ok(()), PlotFile::check_folder)?;
     let text = read_text(&path)?;
     let model = from.clone().open()?;
-    let progress = Some(terminal::progress_bar("Reading"));
-    let perplexity = PerplexityOptions { skip, limit, chunk, progress };
+    let perplexity = |progress| PerplexityOptions { skip, limit, chunk, progress: Some(progress) };
     let of_the_file = |error| match error {
         Error::InvalidArgument { argument, cause } if argument == "text" => Error::format(&path, cause),
         error => error,
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if formats.is_empty() {
-        let report = model.perplexity(&text, &perplexity).map_err(of_the_file)?;
+        let report = terminal::with_progress("Reading", |progress| model.perplexity(&text, &perplexity(progress)))
+            .map_err(of_the_file)?;
         return match json {
             true => print_json(&report, &path, skip),
             false => print(&report, &name, skip, chunk),
         };
     }
-    let options = ComparisonOptions { perplexity, ..ComparisonOptions::default() };
     let mut open = |name: &str| from.clone().open_as(Some(quantizing.quantization(name.parse()?)));
-    let comparison = model.compare_formats(&text, &formats, &options, &mut open).map_err(of_the_file)?;
+    let comparison = terminal::with_progress("Reading", |progress| {
+        let options = ComparisonOptions { perplexity: perplexity(progress), ..ComparisonOptions::default() };
+        model.compare_formats(&text, &formats, &options, &mut open)
+    })
+    .map_err(of_the_file)?;
     match json {
         true => print_json(&comparison, &path, skip)?,
         false => table::print(&comparison, &name, skip)?,
     }
     // Last: the numbers are out, should the disk be full.
-    plot.map_or(Ok(()), |plot| terminal::uninterrupted(|| plot.write(&comparison, &name)))
+    plot.map_or(Ok(()), |plot| Ok(terminal::uninterrupted(|| plot.write(&comparison, &name))?))
 }
 
 fn read_text(path: &Path) -> Result<String> {
@@ -114,10 +117,7 @@ fn read_text(path: &Path) -> Result<String> {
     if bytes.len() as u64 > LARGEST {
         return Err(Error::format(path, "is larger than 256 MiB; measure a part of it"));
     }
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Error::format(path, format!("is not UTF-8 text at byte {at}; convert it, for example with iconv -t UTF-8"))
-    })
+    utf8(bytes, path)
 }
 
 fn print_json(report: &impl serde::Serialize, text: &Path, skip: usize) -> Outcome {
