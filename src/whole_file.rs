@@ -58,7 +58,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// Buffered: what is written in small pieces reaches the disk in large ones.
 pub(crate) struct Replacement {
+    /// As the caller calls it.
     path: PathBuf,
+    /// The file of that name, or that it is a link to.
+    target: PathBuf,
     temporary: BufWriter<NamedTempFile>,
 }
 
@@ -73,13 +76,17 @@ impl Replacement {
         const BUFFER: usize = 1 << 20;
         let fail = |source| Error::io(path, source);
         let mut target = path.to_path_buf();
+        let mut replaced = None;
         match std::fs::metadata(path) {
             Ok(kind) if kind.is_dir() => return Err(fail(io::ErrorKind::IsADirectory.into())),
             Ok(kind) if !kind.is_file() => {
                 return Err(Error::format(path, "is not a regular file; name a file on disk"));
             }
             // The file that a link points to is the one to replace.
-            Ok(_) => target = std::fs::canonicalize(path).map_err(fail)?,
+            Ok(kind) => {
+                target = std::fs::canonicalize(path).map_err(fail)?;
+                replaced = Some(kind.permissions());
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             // A loop of links, a file in place of the folder, a folder that may not be searched.
             Err(error) => return Err(fail(error)),
@@ -88,8 +95,14 @@ impl Replacement {
         if !folder.is_dir() {
             return Err(Error::no_folder(path));
         }
-        let temporary = BufWriter::with_capacity(BUFFER, new_beside(folder, &target).map_err(fail)?);
-        Ok(Self { path: target, temporary })
+        let temporary = new_beside(folder, &target).map_err(fail)?;
+        #[cfg(unix)]
+        if let Some(permissions) = replaced {
+            // Not every file system has them.
+            let _ = temporary.as_file().set_permissions(permissions);
+        }
+        let temporary = BufWriter::with_capacity(BUFFER, temporary);
+        Ok(Self { path: path.to_path_buf(), target, temporary })
     }
 
     /// Gives the file its name, once its content is on the disk.
@@ -97,15 +110,15 @@ impl Replacement {
     /// # Errors
     /// [`Error::Io`]; the name then holds what it held before.
     pub fn commit(self) -> Result<()> {
-        let Self { path, temporary } = self;
+        let Self { path, target, temporary } = self;
         let fail = |source| Error::io(&path, source);
         let temporary = temporary.into_inner().map_err(|e| fail(e.into_error()))?;
         temporary.as_file().sync_all().map_err(fail)?;
-        temporary.persist(&path).map_err(|e| fail(e.error))?;
+        temporary.persist(&target).map_err(|e| fail(e.error))?;
         // The name is only safe from a power cut once its folder is on the disk. Not every file system can be asked
         // for that, and the file is whole either way.
         #[cfg(unix)]
-        if let Some(folder) = path.parent() {
+        if let Some(folder) = target.parent() {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
             let _ = File::open(folder).and_then(|folder| folder.sync_all());
         }
@@ -163,8 +176,11 @@ fn remove_left_behind(folder: &Path, prefix: &str) {
         let name = entry.file_name();
         let random = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(UNFINISHED));
         let is_unfinished = random.is_some_and(|random| random.len() == RANDOM_CHARS);
-        // Whatever fails here: the file is in nobody's way.
-        if is_unfinished && open(&entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        // Whatever fails here: the file is in nobody's way. Locked until it is gone: its writer may be about to lock it.
+        if is_unfinished
+            && let Ok(file) = open(&entry.path())
+            && file.try_lock().is_ok()
+        {
             let _ = std::fs::remove_file(entry.path());
         }
     }
@@ -183,6 +199,22 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(read(&path, 3).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_access_rights_and_its_link() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("link"));
+        write(&path, b"old").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        symlink(&path, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!(read(&path, 3).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(link.is_symlink());
     }
 
     #[test]

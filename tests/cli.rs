@@ -140,7 +140,7 @@ fn a_senseless_environment_variable_gets_one_clear_line() {
 fn eval_writes_the_logits_as_npy() {
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("logits.npy");
-    for chunk in ["1", "7", "64"] {
+    for chunk in ["1", "7", "64", "18446744073709551615"] {
         text(&["eval", "v7.gguf", "--tokens", TOKENS, "--output", file.to_str().unwrap(), "--chunk", chunk]);
         let (shape, logits) = read_npy(&file);
         assert_eq!(shape, [16, 256]);

@@ -250,6 +250,23 @@ fn activations_that_are_not_finite_are_not_lost_and_tiny_ones_are_zeros() {
 }
 
 #[test]
+fn relu_squared_keeps_what_is_not_finite() {
+    for kernels in available() {
+        for n in [1, 8, 33] {
+            let numbers = |x: f32| (0..n).map(|_| x).collect::<Vec<_>>();
+            for (x, expected) in [(-3.0, 0.0), (0.5, 0.25), (f32::NEG_INFINITY, 0.0), (f32::INFINITY, f32::INFINITY)] {
+                let mut changed = numbers(x);
+                (kernels.relu_squared)(&mut changed);
+                assert_eq!(changed, numbers(expected), "{}", kernels.isa);
+            }
+            let mut lost = numbers(f32::NAN);
+            (kernels.relu_squared)(&mut lost);
+            assert!(lost.iter().all(|x| x.is_nan()), "{}", kernels.isa);
+        }
+    }
+}
+
+#[test]
 fn weights_and_activations_at_the_ends_of_their_ranges_do_not_overflow() {
     let cols = 64;
     for byte in [-128i8, -127, 127] {

@@ -80,7 +80,8 @@ pub(super) fn lerp([x, previous, mix]: [&[f32]; 3], out: &mut [f32]) {
 #[inline(always)]
 pub(super) fn relu_squared(numbers: &mut [f32]) {
     for x in numbers {
-        let positive = x.max(0.0);
+        // Not `max`, which would make 0 of NaN.
+        let positive = if *x < 0.0 { 0.0 } else { *x };
         *x = positive * positive;
     }
 }

@@ -142,8 +142,8 @@ impl Network {
 
     /// One pass over some tokens of some sequences; adds the logits asked for to those of their sequences.
     ///
-    /// NaN and infinity spread through everything that follows them, so that a look at what leaves the layers, and at
-    /// the logits, finds them: a few numbers for each row of a matrix.
+    /// NaN spreads through everything that follows it, so that a look at what leaves the layers, and at the logits, finds
+    /// it: a few numbers for each row of a matrix. Infinity does, too, unless it goes into a function that has a limit.
     fn pass(
         &self,
         batch: &mut [Sequence<'_>],
@@ -221,7 +221,7 @@ fn take_chunk(batch: &[Sequence<'_>], done: &[usize], chunk: usize) -> Vec<Part>
     let mut first = 0;
     let mut parts = Vec::new();
     for (index, (sequence, &start)) in batch.iter().zip(done).enumerate() {
-        let tokens = start..sequence.tokens.len().min(start + chunk - first);
+        let tokens = start..sequence.tokens.len().min(start.saturating_add(chunk - first));
         if tokens.is_empty() {
             continue;
         }

@@ -174,10 +174,30 @@ fn holding(container: Option<Container>, format: Format, quantizing: bool) -> Fo
 
 /// Whether a name matches a pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, rest)) => name.strip_prefix(start).is_some_and(|tail| {
-            tail.char_indices().map(|(at, _)| at).chain([tail.len()]).any(|at| matches(rest, &tail[at..]))
-        }),
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    // What is between two asterisks may as well be taken where it comes first.
+    let mut parts = middle.split('*');
+    let tail =
+        name.strip_prefix(start).and_then(|tail| parts.try_fold(tail, |tail, part| Some(tail.split_once(part)?.1)));
+    tail.is_some_and(|tail| tail.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn an_asterisk_stands_for_any_characters() {
+        let name = "blocks.12.ffn.key.weight";
+        for pattern in ["*", "**", "blocks.*", "*.weight", "*ffn*", "blocks.*.ffn.*.weight", "*b*1*2*t*", name] {
+            assert!(matches(pattern, name), "{pattern}");
+        }
+        for pattern in ["", "blocks", "blocks.*.ffn", "*key", "*2*1*", "blocks.12.ffn.key.weight*t", "*weight*weight"] {
+            assert!(!matches(pattern, name), "{pattern}");
+        }
+        assert!(matches("a*a", "aa") && !matches("a*a", "a"));
+        // No way of dividing it among the asterisks is tried twice.
+        assert!(!matches(&"*a".repeat(100), &format!("{}b", "a".repeat(1000))));
     }
 }

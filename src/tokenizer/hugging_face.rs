@@ -5,8 +5,10 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
-use tokenizers::{ModelWrapper, Tokenizer};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{Model, ModelWrapper, NormalizedString, Normalizer, Tokenizer};
 
+use super::no_token;
 use super::tokens::{MOST_TOKENS, Tokens};
 use crate::error::{Error, Result};
 
@@ -14,6 +16,8 @@ use crate::error::{Error, Result};
 pub(super) struct HuggingFace {
     pub(super) tokenizer: Tokenizer,
     pub(super) json: String,
+    /// Bytes that the vocabulary has no token for, of which the crate (0.23.2) would say nothing: it leaves them out.
+    missing: Vec<u8>,
 }
 
 /// Reads a `tokenizer.json`: the tokenizer, and what each token stands for.
@@ -50,7 +54,8 @@ pub(super) fn parse(json: &[u8], path: &Path) -> Result<(HuggingFace, Tokens)> {
         return Err(damaged(format!("it has the id {highest}; ids are below {MOST_TOKENS}")));
     }
     let tokens = Tokens::collect(token_bytes(&tokenizer, highest)).map_err(damaged)?;
-    Ok((HuggingFace { tokenizer, json: text }, tokens))
+    let missing = missing_bytes(&tokenizer);
+    Ok((HuggingFace { tokenizer, json: text, missing }, tokens))
 }
 
 /// Refuses what no RWKV model's tokenizer has. The crate (0.23.2) has more kinds of everything, but a text is not the
@@ -129,9 +134,16 @@ fn without_cache(model: &BPE, merges: Merges) -> tokenizers::Result<BPE> {
 
 impl HuggingFace {
     pub(super) fn encode(&self, argument: &str, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.tokenizer.encode_fast(text, false);
-        let encoding = encoding.map_err(|e| Error::argument(argument, format!("cannot be encoded: {e}")))?;
-        Ok(encoding.get_ids().to_vec())
+        let refuse = |e| Error::argument(argument, format!("cannot be encoded: {e}"));
+        if !self.missing.is_empty() {
+            let mut normalized = NormalizedString::from(text);
+            self.tokenizer.get_normalizer().map_or(Ok(()), |n| n.normalize(&mut normalized)).map_err(refuse)?;
+            let bytes = normalized.get().as_bytes();
+            if let Some(at) = bytes.iter().position(|byte| self.missing.contains(byte)) {
+                return Err(no_token(argument, bytes, at));
+            }
+        }
+        Ok(self.tokenizer.encode_fast(text, false).map_err(refuse)?.get_ids().to_vec())
     }
 
     /// The token that ends a text, under the name that GPT-NeoX gave it.
@@ -149,6 +161,17 @@ fn token_bytes(tokenizer: &Tokenizer, highest: u32) -> impl Iterator<Item = Vec<
         (None, Some(token)) => decode_byte_level(&token).unwrap_or_else(|| token.into_bytes()),
         (None, None) => Vec::new(),
     })
+}
+
+/// The bytes for which there is no token. None if there is a token for what is unknown.
+fn missing_bytes(tokenizer: &Tokenizer) -> Vec<u8> {
+    let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Vec::new() };
+    if model.unk_token.is_some() {
+        return Vec::new();
+    }
+    let lacks = |c: &char| model.token_to_id(&c.to_string()).is_none();
+    let missing = ByteLevel::alphabet().into_iter().filter(lacks);
+    missing.filter_map(|c| decode_byte_level(&c.to_string())).flatten().collect()
 }
 
 /// Undoes GPT-2's alphabet (`bytes_to_unicode`): printable bytes stand for themselves, and the others, in their order,
@@ -172,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_byte_level_alphabet_covers_all_bytes_once() {
-        let alphabet: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().collect();
+        let alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
         let mut bytes: Vec<u8> = alphabet.iter().filter_map(|c| decode_byte_level(&c.to_string())?.pop()).collect();
         bytes.sort_unstable();
         assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());

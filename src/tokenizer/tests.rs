@@ -288,6 +288,24 @@ fn a_vocabulary_without_a_character_says_which() {
 }
 
 #[test]
+fn a_byte_level_vocabulary_without_a_byte_says_for_which_character() {
+    let mut json = byte_level_json();
+    // The symbols of the last byte of é in Unicode's form NFC, and of a control character.
+    for symbol in ["©", "ŀ"] {
+        json["model"]["vocab"].as_object_mut().unwrap().remove(symbol).unwrap();
+    }
+    json["model"]["merges"] = json!([]);
+    let tokenizer = open_json(&json).unwrap();
+    for text in ["café", "cafe\u{301}"] {
+        let message = "text: the vocabulary has no token for 'é'; leave it out";
+        assert_eq!(tokenizer.encode(text).unwrap_err().to_string(), message);
+    }
+    assert_eq!(tokenizer.decode(&tokenizer.encode("cafe, 犬").unwrap()).unwrap(), "cafe, 犬");
+    json["model"]["unk_token"] = json!("a");
+    assert_eq!(open_json(&json).unwrap().encode("é").unwrap().len(), 2);
+}
+
+#[test]
 fn a_tokenizer_fits_models_of_its_size_and_a_little_more() {
     let fits = |tokenizer: &Tokenizer, n_vocab| tokenizer.check_fits(n_vocab, "model.pth").is_ok();
     let world = Tokenizer::world();
