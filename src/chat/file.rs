@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::ChatFormat;
 use super::history::Position;
-use super::{Chat, Message};
+use super::{Chat, Message, Role};
 use crate::error::{Error, Result};
 use crate::generate::Stats;
 use crate::model::{Model, State};
@@ -25,6 +25,9 @@ struct Saved {
     messages: Vec<Message>,
     /// Tokens that the state has yet to read.
     unread: Vec<u32>,
+    /// Files of before it was counted have none.
+    #[serde(default)]
+    attempts: Vec<u64>,
 }
 
 impl Chat {
@@ -38,6 +41,7 @@ impl Chat {
             format: self.format.name().into(),
             messages: self.messages.clone(),
             unread: self.position.unread.clone(),
+            attempts: self.attempts.clone(),
         };
         let json = serde_json::to_vec(&saved).map_err(|e| Error::format("chat", e))?;
         let state = self.position.state.to_bytes();
@@ -93,15 +97,17 @@ impl Chat {
         if saved.unread.iter().any(|&token| token as usize >= model.config().n_vocab) {
             return Err(damaged("it holds tokens that the model does not have"));
         }
+        let Saved { messages, mut attempts, .. } = saved;
+        attempts.resize(messages.iter().filter(|message| message.role == Role::User).count(), 0);
         Ok(Self {
             model: model.clone(),
             format,
-            messages: saved.messages,
+            messages,
             position: Position { state, unread: saved.unread },
             snapshots: VecDeque::new(),
             reply: None,
             stats: Stats::default(),
-            attempts: 0,
+            attempts,
         })
     }
 }

@@ -14,7 +14,12 @@ pub(super) struct Position {
 
 impl Position {
     /// The place after further messages.
-    pub fn after(&self, model: &Model, format: ChatFormat, messages: &[Message]) -> Result<Self> {
+    pub fn after<'a>(
+        &self,
+        model: &Model,
+        format: ChatFormat,
+        messages: impl IntoIterator<Item = &'a Message>,
+    ) -> Result<Self> {
         let mut position = self.clone();
         for message in messages {
             position.unread.extend(encode(model, format, "text", &written(format, message))?);

@@ -93,8 +93,8 @@ pub struct Chat {
     reply: Option<Reply>,
     /// Of the last reply.
     stats: Stats,
-    /// How often the last message was answered again.
-    attempts: u64,
+    /// How often each message of the user was answered again.
+    attempts: Vec<u64>,
 }
 
 impl Model {
@@ -112,7 +112,7 @@ impl Model {
             snapshots: VecDeque::new(),
             reply: None,
             stats: Stats::default(),
-            attempts: 0,
+            attempts: Vec::new(),
         };
         chat.put_first("system", options.system.as_deref())?;
         Ok(chat)
@@ -163,6 +163,7 @@ impl Chat {
             .ok_or_else(|| Error::argument("undo", "there is no message to take back; send one first"))?;
         self.position = self.before(user)?;
         self.messages.truncate(user);
+        self.attempts.pop();
         self.snapshots.retain(|(index, _)| *index < user);
         Ok(())
     }
@@ -174,6 +175,7 @@ impl Chat {
     pub fn reset(&mut self) -> Result<()> {
         self.check_idle()?;
         self.messages.retain(|message| message.role == Role::System);
+        self.attempts.clear();
         self.snapshots.clear();
         self.position = history::read(&self.model, self.format, "text", &self.messages)?;
         Ok(())
@@ -236,7 +238,7 @@ impl Chat {
         }
         let stream = self.ask(self.messages.len(), &content, &self.position, options)?;
         self.messages.push(Message::new(Role::User, content));
-        self.attempts = 0;
+        self.attempts.push(0);
         self.reply = Some(Reply::new(stream, self.format, Occasion::Message));
         Ok(())
     }
@@ -252,13 +254,14 @@ impl Chat {
             let name = if keep { "alternate" } else { "retry" };
             return Err(Error::argument(name, "there is no message to answer; send one"));
         };
-        let attempt = self.attempts.wrapping_add(1);
+        let attempt = self.attempts.last().map_or(1, |attempts| attempts.wrapping_add(1));
         let options = GenerateOptions { seed: options.seed.map(|seed| seed.wrapping_add(attempt)), ..options };
         let before = self.before(user)?;
         let stream = self.ask(user, &self.messages[user].content, &before, options)?;
         let former = self.messages.get(user + 1).cloned();
         self.position = before;
-        self.attempts = attempt;
+        self.attempts.pop();
+        self.attempts.push(attempt);
         self.messages.truncate(user + 1);
         self.snapshots.retain(|(index, _)| *index < user);
         self.reply = Some(Reply::new(stream, self.format, Occasion::Again { former, keep }));

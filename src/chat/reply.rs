@@ -83,7 +83,11 @@ impl Chat {
         match piece {
             Ok(Some(_)) => {}
             Ok(None) => self.end_reply()?,
-            Err(_) => self.abandon_reply()?,
+            Err(_) => {
+                if let Some(reply) = self.reply.take() {
+                    self.take_back(reply.occasion)?;
+                }
+            }
         }
         piece
     }
@@ -94,37 +98,56 @@ impl Chat {
     /// # Errors
     /// Those of encoding the history; the conversation is then as it was before the reply.
     pub fn end_reply(&mut self) -> Result<()> {
-        let Some(reply) = self.reply.take() else { return Ok(()) };
-        let user = self.messages.len().saturating_sub(1);
-        let (format, raw) = (self.format, reply.raw);
-        let content = format.clean_answer(&reply.answer);
+        let Some(Reply { stream, raw, thought, answer, occasion, .. }) = self.reply.take() else { return Ok(()) };
+        self.stats.finish_reason = self.stats.finish_reason.or(Some(FinishReason::Cancelled));
+        let content = self.format.clean_answer(&answer);
         // The model has read its reply as the history has it, word for word, unless there was space to be cleaned or
         // a thought to be forgotten. U+FFFD stands for bytes that the history cannot say.
-        let verbatim = format.opening().is_empty()
+        let is_verbatim = self.format.opening().is_empty()
             && !content.is_empty()
-            && raw == format.answer(&content)
+            && raw == self.format.answer(&content)
             && !raw.contains(char::REPLACEMENT_CHARACTER);
-        let message = reply.occasion.message(content, reply.thought.trim().to_string());
-
-        let Remains { state, unread, marked } = reply.stream.into_remains()?;
-        self.stats.finish_reason = self.stats.finish_reason.or(Some(FinishReason::Cancelled));
-        if let Some(state) = marked {
-            self.position = Position { state, unread: Vec::new() };
+        let message = occasion.message(content, thought.trim().to_string());
+        match self.positions_around(stream, is_verbatim, message.as_ref()) {
+            Ok((before, after)) => {
+                self.snapshots.push_back((self.messages.len().saturating_sub(1), before));
+                if self.snapshots.len() > MAX_SNAPSHOTS {
+                    self.snapshots.pop_front();
+                }
+                self.messages.extend(message);
+                self.position = after;
+                Ok(())
+            }
+            Err(error) => {
+                self.take_back(occasion)?;
+                Err(error)
+            }
         }
-        self.messages.extend(message);
-        let after = if verbatim {
+    }
+
+    /// The places before the user's message that a stream has answered, and after the reply that it became, if any: where
+    /// the stream ended, if that is word for word what it wrote.
+    fn positions_around(
+        &self,
+        stream: TokenStream,
+        is_verbatim: bool,
+        reply: Option<&Message>,
+    ) -> Result<(Position, Position)> {
+        let format = self.format;
+        let Remains { state, unread, marked } = stream.into_remains()?;
+        let before = match marked {
+            Some(state) => Position { state, unread: Vec::new() },
+            None => self.position.clone(),
+        };
+        let after = if is_verbatim {
             let mut position = Position { state, unread };
             position.unread.extend(history::encode(&self.model, format, "format", ChatFormat::CLOSING)?);
             position
         } else {
-            self.position.after(&self.model, format, &self.messages[user..])?
+            let asked = self.messages.last().into_iter().chain(reply);
+            before.after(&self.model, format, asked)?
         };
-        let before = std::mem::replace(&mut self.position, after);
-        self.snapshots.push_back((user, before));
-        if self.snapshots.len() > MAX_SNAPSHOTS {
-            self.snapshots.pop_front();
-        }
-        Ok(())
+        Ok((before, after))
     }
 
     /// Counts, times, the seed of the running reply, or of the last one.
@@ -137,12 +160,14 @@ impl Chat {
         self.reply.as_ref().map(|reply| reply.stream.cancel_handle())
     }
 
-    /// After an error: the conversation as it was.
-    fn abandon_reply(&mut self) -> Result<()> {
-        let Some(reply) = self.reply.take() else { return Ok(()) };
+    /// After an error: the conversation as it was before the reply.
+    fn take_back(&mut self, occasion: Occasion) -> Result<()> {
         let user = self.messages.len().saturating_sub(1);
-        match reply.occasion {
-            Occasion::Message => self.messages.truncate(user),
+        match occasion {
+            Occasion::Message => {
+                self.messages.truncate(user);
+                self.attempts.pop();
+            }
             Occasion::Again { former, .. } => {
                 self.messages.extend(former);
                 self.position = self.position.after(&self.model, self.format, &self.messages[user..])?;
@@ -154,18 +179,18 @@ impl Chat {
 
 impl Occasion {
     /// The message that a reply becomes, or the former one if there is nothing of it.
-    fn message(self, content: String, thought: String) -> Option<Message> {
+    fn message(&self, content: String, thought: String) -> Option<Message> {
         let (former, keep) = match self {
             Self::Message => (None, false),
-            Self::Again { former, keep } => (former, keep),
+            Self::Again { former, keep } => (former.as_ref(), *keep),
         };
         if content.is_empty() && thought.is_empty() {
-            return former;
+            return former.cloned();
         }
         let mut alternatives = Vec::new();
         if let Some(former) = former {
-            alternatives = former.alternatives;
-            alternatives.extend(keep.then_some(former.content));
+            alternatives.extend_from_slice(&former.alternatives);
+            alternatives.extend(keep.then(|| former.content.clone()));
         }
         Some(Message { role: Role::Assistant, content, thought, alternatives })
     }

@@ -130,6 +130,24 @@ fn retry_replaces_the_reply_and_alternate_keeps_the_former_ones() {
 }
 
 #[test]
+fn retries_differ_from_those_of_before_another_message_and_a_save() {
+    let model = tiny_model(1);
+    let retry = |chat: &mut Chat| pull(chat.retry(options(3)).unwrap());
+    let mut chat = chat_with(&model, ChatFormat::World);
+    pull(chat.send("abba", options(3)).unwrap());
+    let mut replies = vec![retry(&mut chat)];
+    pull(chat.send("c", options(3)).unwrap());
+    chat.undo().unwrap();
+    replies.push(retry(&mut chat));
+    let mut loaded = Chat::from_bytes(&model, &chat.to_bytes().unwrap()).unwrap();
+    replies.push(retry(&mut loaded));
+    assert_eq!(replies[2], retry(&mut chat), "the same as without the save");
+    replies.sort();
+    replies.dedup();
+    assert_eq!(replies.len(), 3);
+}
+
+#[test]
 fn retry_answers_as_if_the_message_were_said_again() {
     let model = tiny_model(2);
     let greedy = || GenerateOptions { temperature: Some(0.0), ..options(0) };
