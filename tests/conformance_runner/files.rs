@@ -59,13 +59,14 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
 fn compare_formats(call: &mut Call<'_>) -> Result<Done, Failure> {
     let (path, text): (String, String) = (call.required("path")?, call.required("text")?);
     let formats: Vec<String> = call.required("formats")?;
+    let opening = options::model(call)?;
     let options = ComparisonOptions { perplexity: options::perplexity(call)?, ..Default::default() };
     let mut open = |format: &str| {
         let format = Some(Format::of_argument("formats", format)?);
         let quantization = Some(Quantization { format, ..Default::default() });
-        Model::open_with(&path, ModelOptions { quantization, ..Default::default() })
+        Model::open_with(&path, ModelOptions { quantization, ..opening.clone() })
     };
-    let comparison = Model::open(&path)?.compare_formats(&text, &formats, &options, &mut open)?;
+    let comparison = Model::open_with(&path, opening.clone())?.compare_formats(&text, &formats, &options, &mut open)?;
     let all = [&comparison.unquantized].into_iter().chain(&comparison.formats);
     Done::result(all.map(reports::format).collect::<Vec<_>>())
 }

@@ -46,9 +46,9 @@ class State(Handle):
         return cls._of(call(native.State.from_bytes, arguments.data("data", data)))
 
     @classmethod
-    def from_floats(cls, model: Model, values: Buffer) -> State:
+    def from_floats(cls, model: Model, floats: Buffer) -> State:
         """Make a state of ``model`` from float32 numbers in rwkv.cpp's layout."""
-        return cls._of(call(native.State.from_floats, model._native, arguments.data("values", values)))
+        return cls._of(call(native.State.from_floats, model._native, arguments.data("floats", floats)))
 
     def clone(self) -> State:
         """Return a copy that goes its own way."""

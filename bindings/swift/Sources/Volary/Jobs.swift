@@ -14,7 +14,6 @@ func outcome(_ progress: Progress?, _ start: () throws -> LongJob) async throws 
                 DispatchQueue.global().async {
                     // The job begins when it is first asked: who cancels here finds that nothing was done.
                     progress?(0)
-                    progress?(0)
                     while let fraction = job.progress(milliseconds: 100) {
                         progress?(fraction)
                     }

@@ -59,10 +59,13 @@ public func mergeLora(
 
 /// Measures what quantizing costs the model in a file: itself first, then itself in each of `formats`.
 public func compareFormats(
-    _ path: String, _ text: String, formats: [String], threads: Int? = nil, tokenizer: String? = nil, skip: Int = 0,
-    limit: Int? = nil, chunk: Int? = nil, progress: Progress? = nil
+    _ path: String, _ text: String, formats: [String], threads: Int? = nil, tokenizer: String? = nil,
+    groupNormEps: Double? = nil, initialState: String? = nil, loras: [Lora] = [], skip: Int = 0, limit: Int? = nil,
+    chunk: Int? = nil, progress: Progress? = nil
 ) async throws -> [FormatReport] {
-    let opening = ModelOptions(threads: threads.map(Int64.init), tokenizer: tokenizer)
+    let opening = ModelOptions(
+        threads: threads.map(Int64.init), tokenizer: tokenizer, groupNormEps: groupNormEps, initialState: initialState,
+        loras: loras.map(\.native))
     let options = PerplexityOptions(skip: Int64(skip), limit: limit.map(Int64.init), chunk: chunk.map(Int64.init))
     let done = try await outcome(progress) {
         VolaryGenerated.compareFormats(

@@ -13,7 +13,9 @@ let toolVerbs: [String: Verb] = [
     "compare_formats": {
         Done(
             result: try await compareFormats(
-                $0.text("path"), $0.text("text"), formats: $0.strings("formats"), skip: $0.int("skip") ?? 0,
+                $0.text("path"), $0.text("text"), formats: $0.strings("formats"), threads: $0.int("threads"),
+                tokenizer: $0.string("tokenizer"), groupNormEps: $0.double("group_norm_eps"),
+                initialState: $0.string("initial_state"), loras: $0.loras(), skip: $0.int("skip") ?? 0,
                 limit: $0.int("limit"), chunk: $0.int("chunk")))
     },
     "memory_bandwidth": { Done(result: try await memoryBandwidth(threads: $0.int("threads"))) },

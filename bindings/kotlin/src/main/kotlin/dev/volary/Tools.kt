@@ -73,13 +73,16 @@ public suspend fun compareFormats(
     formats: List<String>,
     threads: Int? = null,
     tokenizer: String? = null,
+    groupNormEps: Double? = null,
+    initialState: String? = null,
+    loras: List<Lora> = emptyList(),
     skip: Int = 0,
     limit: Int? = null,
     chunk: Int? = null,
     progress: Progress? = null,
 ): List<FormatReport> {
     Library.load()
-    val opening = modelOptions(threads, tokenizer, null, null, null, emptyList())
+    val opening = modelOptions(threads, tokenizer, groupNormEps, null, initialState, loras)
     val options = perplexityOptions(skip, limit, chunk)
     val done = outcome(progress) { dev.volary.internal.compareFormats(path, text, formats, opening, options) }
     return (done as Outcome.Compared).reports.map { it.ours() }
