@@ -84,6 +84,14 @@ fn a_full_disk_gets_one_clear_line_and_leaves_nothing_behind() {
     let line = failed(command::with_small_files(100, &args, ""));
     assert!(line.contains("merged.pth") && line.contains("too large"), "{line}");
     assert_eq!(files_in(folder.path()).len(), 0);
+
+    // More than is kept in memory: the disk is full in the middle of the archive.
+    large::merge(folder.path(), 512, 16);
+    let [base, lora] = ["base.safetensors", "lora.safetensors"].map(|name| folder.path().join(name));
+    let args = ["merge-lora", base.to_str().unwrap(), lora.to_str().unwrap(), dst.to_str().unwrap(), "-a", "1"];
+    let line = failed(command::with_small_files(3000, &args, ""));
+    assert!(line.contains("merged.pth") && line.contains("too large"), "{line}");
+    assert_eq!(files_in(folder.path()), ["base.safetensors", "lora.safetensors"]);
 }
 
 #[cfg(unix)]

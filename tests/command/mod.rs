@@ -83,6 +83,7 @@ pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
 pub fn failed(output: Output) -> String {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
+    assert!(errors.starts_with("volary: "), "{errors}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     errors
 }

@@ -15,9 +15,21 @@ use crate::error::{Error, Result};
 const ALIGNMENT: u16 = 64;
 
 pub(in crate::checkpoint) fn write(tensors: &mut Writing<'_>, out: impl Write + Seek, path: &Path) -> Result<()> {
+    let mut zip = ZipWriter::new(out);
+    let written = write_entries(tensors, &mut zip, path);
+    match written {
+        Ok(()) => zip.finish().map_err(ZipError::into).and_then(|mut out| out.flush()).map_err(|e| Error::io(path, e)),
+        Err(error) => {
+            // Dropped, it would try to finish the archive, and print on stderr that it cannot.
+            std::mem::forget(zip);
+            Err(error)
+        }
+    }
+}
+
+fn write_entries(tensors: &mut Writing<'_>, zip: &mut ZipWriter<impl Write + Seek>, path: &Path) -> Result<()> {
     let fail = |e: ZipError| Error::io(path, e.into());
     let io = |e| Error::io(path, e);
-    let mut zip = ZipWriter::new(out);
     let state_dict = pickle::write_state_dict(tensors.entries());
     for (name, bytes) in [("data.pkl", state_dict.as_slice()), ("byteorder", b"little")] {
         zip.start_file(format!("archive/{name}"), options(bytes.len())).map_err(fail)?;
@@ -26,11 +38,12 @@ pub(in crate::checkpoint) fn write(tensors: &mut Writing<'_>, out: impl Write + 
     let sizes: Vec<_> = tensors.entries().iter().map(Entry::size).collect();
     for (index, size) in sizes.into_iter().enumerate() {
         zip.start_file(format!("archive/data/{index}"), options(size)).map_err(fail)?;
-        tensors.copy(index, &mut zip, path)?;
+        tensors.copy(index, zip, path)?;
     }
     zip.start_file("archive/version", options(2)).map_err(fail)?;
     zip.write_all(b"3\n").map_err(io)?;
-    zip.finish().map_err(fail)?.flush().map_err(io)
+    // What is left to write is little enough for an empty buffer.
+    zip.flush().map_err(io)
 }
 
 fn options(size: usize) -> SimpleFileOptions {
