@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, Write};
 
+use volary::chat::Role;
 use volary::{ChatOptions, Error, GenerateOptions, Model};
 
 fn main() -> Result<(), Error> {
@@ -24,7 +25,8 @@ fn main() -> Result<(), Error> {
         let Some(Ok(line)) = std::io::stdin().lock().lines().next() else {
             return Ok(());
         };
-        let reply = if line.is_empty() && !chat.history().is_empty() {
+        let is_answered = chat.history().last().is_some_and(|message| message.role == Role::Assistant);
+        let reply = if line.is_empty() && is_answered {
             chat.alternate(GenerateOptions::default())?
         } else {
             chat.send(&line, GenerateOptions::default())?

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use super::{Checkpoint, Stored, names};
 use crate::error::{Error, Result};
 use crate::whole_file;
+use add::Term;
 pub(super) use add::{Addition, add};
-use add::{Term, rescaling};
 use file::{Change, InitialValues, Pair, TrainedFile};
 
 /// A file of trained additions to a model: a LoRA, PiSSA, DiSHA or Bone.
@@ -168,7 +168,7 @@ impl Checkpoint {
                 format!("{name} is {:?} there, but {:?} in {}", canonical.shape, base.shape, self.path.display());
             return Err(self.mismatch(path, cause));
         }
-        if rescaling(self, name) != 1.0 {
+        if self.rescaling(name) != 1.0 {
             let cause =
                 format!("{name} is stored divided for rescaling and cannot be replaced; merge into the original");
             return Err(Error::unsupported(self.path.display(), cause));

@@ -295,6 +295,21 @@ impl Checkpoint {
         }
     }
 
+    /// What some RWKV-6 GGUF files divided this matrix by when they were written: they halve the residual stream as
+    /// they go (`rescale_every`), and what is added to it must shrink alike. Others know the undivided one: a LoRA, which
+    /// was trained on it, and rwkv.cpp, which halves nothing.
+    pub(crate) fn rescaling(&self, name: &str) -> f64 {
+        let Some(every @ 1..) = self.metadata.rescale_every else { return 1.0 };
+        let layer = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
+        match layer {
+            Some((layer, "att.output.weight" | "ffn.value.weight")) => {
+                let halvings = layer.parse::<usize>().unwrap_or(0) / every;
+                2f64.powi(i32::try_from(halvings).unwrap_or(0))
+            }
+            _ => 1.0,
+        }
+    }
+
     /// That nobody has written to the files since they were opened. Asked before a tensor is read, since reading what was
     /// cut off would end the process, and when all have been read.
     ///

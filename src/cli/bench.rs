@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::options::{ModelArguments, OpeningArguments};
-use super::{Failure, Outcome, json};
+use super::{Failure, Outcome, counted, json};
 use crate::eval::{BenchOptions, memory_bandwidth};
 
 /// Measure how fast a model reads (prefill) and writes (decode)
@@ -55,11 +55,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let mut out = std::io::stdout().lock();
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let tokens = |rate: Option<f64>, tokens: usize| match rate {
-        Some(rate) => format!("{rate:.2} tokens/s ({tokens} tokens x {batch})"),
+        Some(rate) => format!("{rate:.2} tokens/s ({} x {batch})", counted(tokens, "token")),
         None => "-".to_string(),
     };
+    let threads = counted(report.threads, "thread");
     writeln!(out, "model    {} ({} in memory)", report.model, mebibytes(report.resident_bytes as u64))?;
-    writeln!(out, "machine  {}, {} threads, which read {bandwidth:.1} GB/s of memory", report.isa, report.threads)?;
+    writeln!(out, "machine  {}, {}, reading {bandwidth:.1} GB/s of memory", report.isa, threads)?;
     writeln!(out, "load     {load_seconds:.2} s")?;
     write!(out, "prefill  {}", tokens(report.prefill_tokens_per_second, prefill_tokens))?;
     if let Some(rate) = report.prefill_gflop_per_second {

@@ -7,8 +7,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
+use super::info::readable;
 use super::options::threads_or_environment;
-use super::{Outcome, json, terminal};
+use super::{Outcome, counted, json, terminal};
 use crate::convert::{ConvertOptions, ConvertReport, Policy, Quantization, convert};
 use crate::error::{Error, Result};
 use crate::quant::{Encoder, Format};
@@ -113,18 +114,25 @@ pub(super) fn show(report: &ConvertReport, target: &std::path::Path, json: bool)
         }));
     }
     let mut out = std::io::stdout().lock();
-    let [before, after] = [report.source_size, report.file_size].map(super::info::readable);
+    let [before, after] = [report.source_size, report.file_size].map(readable);
     writeln!(out, "{}: {after}, from {before}", target.display())?;
     for (format, (count, bytes)) in &report.formats {
-        writeln!(out, "  {format:<20} {count:>5} tensors  {:>12}", super::info::readable(*bytes))?;
+        writeln!(
+            out,
+            "  {format:<20} {count:>5} {:<7}  {:>12}",
+            if *count == 1 { "tensor" } else { "tensors" },
+            readable(*bytes)
+        )?;
     }
     if let Some(first) = report.refitted.first() {
-        let count = report.refitted.len();
-        writeln!(out, "{count} tensors got a finer format: their rows do not divide into its blocks ({first}, …)")?;
+        let tensors = counted(report.refitted.len(), "tensor");
+        let more = if report.refitted.len() > 1 { ", …" } else { "" };
+        writeln!(out, "{tensors} got a finer format: rows that do not divide into its blocks ({first}{more})")?;
     }
     if report.requantized > 0 {
-        let count = report.requantized;
-        writeln!(out, "{count} tensors were quantized before: converting the unquantized model loses less")?;
+        let (tensors, verb) =
+            (counted(report.requantized, "tensor"), if report.requantized == 1 { "was" } else { "were" });
+        writeln!(out, "{tensors} {verb} quantized before: converting the unquantized model loses less")?;
     }
     Ok(())
 }

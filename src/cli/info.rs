@@ -64,8 +64,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     if !info.metadata.pairs.is_empty() {
         writeln!(out)?;
+        let width = info.metadata.pairs.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0).clamp(36, 60);
         for (key, value) in &info.metadata.pairs {
-            writeln!(out, "{key:<36} {}", value.escape_debug())?;
+            writeln!(out, "{key:<width$} {}", value.escape_debug())?;
         }
     }
     Ok(())
@@ -132,7 +133,8 @@ pub(super) fn file_type(file_type: FileType) -> &'static str {
 pub(super) fn readable(bytes: u64) -> String {
     match bytes as f64 / 1024.0 {
         kib if kib < 1024.0 => format!("{kib:.2} KiB"),
-        kib => format!("{:.2} MiB", kib / 1024.0),
+        kib if kib < 1024.0 * 1024.0 * 10.0 => format!("{:.2} MiB", kib / 1024.0),
+        kib => format!("{:.2} GiB", kib / (1024.0 * 1024.0)),
     }
 }
 

@@ -129,6 +129,11 @@ fn run_parsed(arguments: Arguments, demo: &Demo) -> u8 {
     }
 }
 
+/// So many of what is called `one` if it is one.
+fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// One line, whatever a file's name or a library's message holds.
 fn fail(message: &str) -> u8 {
     terminal::note(format_args!("volary: {}", message.replace(['\n', '\r'], " ")));

@@ -119,7 +119,7 @@ pub(crate) fn write(checkpoint: &Checkpoint, path: &Path, options: &ConvertOptio
         refitted: plan.refitted.clone(),
         requantized: plan.requantized(checkpoint),
     };
-    let mut work = Work { checkpoint, config: &config, options, pool: &pool, container, done: 0, total: 0 };
+    let mut work = Work { checkpoint, options, pool: &pool, container, done: 0, total: 0 };
     work.total = targets.iter().flat_map(|target| &target.parts).map(|part| work.numbers(part)).sum();
     for target in &targets {
         let format = plan.format(&target.parts[0]);
@@ -176,7 +176,6 @@ impl Output<'_> {
 /// One conversion.
 struct Work<'a> {
     checkpoint: &'a Checkpoint,
-    config: &'a Config,
     options: &'a ConvertOptions,
     pool: &'a Pool,
     container: Container,
@@ -196,7 +195,11 @@ impl Work<'_> {
         }
         for part in &target.parts {
             let tensor = self.pool.enter(|| self.checkpoint.tensor(part))?;
-            let scale = self.scale(part);
+            // What the file means its reader to make good as the model runs, and rwkv.cpp would not.
+            let scale = match self.container {
+                Container::Bin(_) => self.checkpoint.rescaling(part) as f32,
+                Container::Gguf => 1.0,
+            };
             let per_byte = format.block_len() as f64 / format.block_bytes() as f64;
             let mut written = 0;
             let (done, total, progress) = (self.done, self.total, self.options.progress.as_deref());
@@ -221,19 +224,5 @@ impl Work<'_> {
             output.write(gguf::padding(size))?;
         }
         Ok(())
-    }
-
-    /// What undoes the division of a GGUF file's weights that is meant to be made good while the model runs
-    /// (`rescale_every`): rwkv.cpp would not.
-    fn scale(&self, part: &str) -> f32 {
-        let is_divided = part.ends_with(".att.output.weight") || part.ends_with(".ffn.value.weight");
-        let layer = part.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')?.0.parse().ok());
-        match (self.container, layer) {
-            (Container::Bin(_), Some(layer)) if is_divided && self.config.rescale_every > 0 => {
-                let layer: usize = layer;
-                2f32.powi((layer / self.config.rescale_every) as i32)
-            }
-            _ => 1.0,
-        }
     }
 }

@@ -30,10 +30,20 @@ impl Default for ComparisonOptions {
 pub struct FormatComparison {
     /// The model's name.
     pub model: String,
+    /// Whether the model as it was opened has quantized tensors: it then is compared with what it lost before.
+    pub is_quantized: bool,
     /// The model as it was opened.
     pub unquantized: FormatReport,
     /// The others, in the order asked for.
     pub formats: Vec<FormatReport>,
+}
+
+#[cfg(feature = "cli")]
+impl FormatComparison {
+    /// What a person calls the model as it was opened.
+    pub(crate) fn base_name(&self) -> &'static str {
+        if self.is_quantized { "as it is" } else { "unquantized" }
+    }
 }
 
 /// What was measured of one format.
@@ -136,7 +146,8 @@ impl Model {
             });
         }
         let unquantized = unquantized.ok_or_else(|| Error::argument("formats", "is empty; name at least one"))?;
-        Ok(FormatComparison { model: self.name().to_string(), unquantized, formats: rows })
+        let is_quantized = self.info().tensors.iter().any(|tensor| !tensor.format.is_float());
+        Ok(FormatComparison { model: self.name().to_string(), is_quantized, unquantized, formats: rows })
     }
 
     fn check_comparable(&self, other: &Model) -> Result<()> {

@@ -107,7 +107,8 @@ impl Model {
     }
 
     fn load(mut checkpoint: Checkpoint, options: ModelOptions) -> Result<Self> {
-        let kernels = kernel::select(std::env::var("VOLARY_ISA").ok().as_deref())?;
+        let isa = std::env::var_os("VOLARY_ISA");
+        let kernels = kernel::select(isa.map(|isa| isa.to_string_lossy().into_owned()).as_deref())?;
         let pool = Pool::new(options.threads)?;
         for lora in &options.loras {
             checkpoint.merge(lora)?;

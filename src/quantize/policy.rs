@@ -84,16 +84,6 @@ impl Role {
 }
 
 impl Policy {
-    /// The policy of this name, as users type it.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "default" => Some(Self::Default),
-            "rwkvcpp" => Some(Self::RwkvCpp),
-            "llamacpp" => Some(Self::LlamaCpp),
-            _ => None,
-        }
-    }
-
     /// The format of a tensor when the model is quantized to `wanted`; `None`: the one it has.
     pub(super) fn format(self, wanted: Format, name: &str) -> Option<Format> {
         let role = Role::of(name);

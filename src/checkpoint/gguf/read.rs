@@ -276,7 +276,11 @@ impl Value<'_> {
     /// As a person reads it.
     fn shown(&self) -> String {
         match self {
-            Self::Number(number) => number.to_string(),
+            // Of a number in 32 bits only the digits that it was written with.
+            Self::Number(number) => match *number as f32 {
+                single if f64::from(single) == *number => single.to_string(),
+                _ => number.to_string(),
+            },
             Self::Bool(value) => value.to_string(),
             Self::List { count, .. } => format!("[{count} items]"),
             Self::Text(text) => shortened(&String::from_utf8_lossy(text)),

@@ -57,7 +57,7 @@ pub(in crate::checkpoint) fn add<'a>(
     if data.is_empty() {
         return Ok(Tensor { name, shape, format, data });
     }
-    let rescaling = rescaling(checkpoint, name);
+    let rescaling = checkpoint.rescaling(name);
     for addition in additions {
         let numbers = Numbers::read(checkpoint, addition);
         let mut merged = vec![0; data.len()];
@@ -136,20 +136,6 @@ impl Numbers {
                 }
             }
         }
-    }
-}
-
-/// What some RWKV-6 GGUF files divided these matrices by when they were written: they halve the residual stream as
-/// they go, and what is added to it must shrink alike. A LoRA is trained on the undivided ones.
-pub(super) fn rescaling(checkpoint: &Checkpoint, name: &str) -> f64 {
-    let Some(every @ 1..) = checkpoint.metadata.rescale_every else { return 1.0 };
-    let layer = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
-    match layer {
-        Some((layer, "att.output.weight" | "ffn.value.weight")) => {
-            let halvings = layer.parse::<usize>().unwrap_or(0) / every;
-            2f64.powi(i32::try_from(halvings).unwrap_or(0))
-        }
-        _ => 1.0,
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::convert;
 use super::options::{ModelArguments, utf8};
 use super::plot::PlotFile;
-use super::{Failure, Outcome, json, terminal};
+use super::{Failure, Outcome, counted, json, terminal};
 use crate::convert::{Policy, Quantization};
 use crate::error::{Error, Result};
 use crate::eval::{ComparisonOptions, PerplexityOptions, PerplexityReport};
@@ -143,11 +143,11 @@ fn print(report: &PerplexityReport, text: &str, skip: usize, chunk: usize) -> Ou
 /// The text and the part of it that counts.
 fn described(report: &PerplexityReport, text: &str, skip: usize) -> String {
     let tokens = match report.tokens == report.text_tokens {
-        true => format!("{} tokens", report.tokens),
-        false => format!("the first {} of {} tokens", report.tokens, report.text_tokens),
+        true => counted(report.tokens, "token"),
+        false => format!("the first {} of {}", report.tokens, counted(report.text_tokens, "token")),
     };
     let skipped = if skip > 0 { format!(", {skip} skipped") } else { String::new() };
-    format!("{text}: {tokens}{skipped}, {} predictions", report.predictions)
+    format!("{text}: {tokens}{skipped}, {}", counted(report.predictions, "prediction"))
 }
 
 fn error(error: Option<f64>, decimals: usize) -> String {

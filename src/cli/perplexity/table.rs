@@ -16,7 +16,10 @@ pub(super) fn print(comparison: &FormatComparison, text: &str, skip: usize) -> O
         writeln!(out, "{line}")?;
     }
     for row in std::iter::once(base).chain(&comparison.formats) {
-        writeln!(out, "{}", line(&cells(row)))?;
+        writeln!(out, "{}", line(&cells(row, comparison.base_name())))?;
+    }
+    if comparison.is_quantized {
+        writeln!(out, "\nThe model was quantized before: the unquantized model tells more.")?;
     }
     Ok(())
 }
@@ -29,11 +32,11 @@ const HEADERS: [[&str; COLUMNS]; 2] = [
     ["format", "perplexity", "change", "nats/token", "MiB", "weight", "tokens/s", "tokens/s"],
 ];
 
-fn cells(row: &FormatReport) -> [String; COLUMNS] {
+fn cells(row: &FormatReport, base: &str) -> [String; COLUMNS] {
     let rate = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.1}"));
     let compared = |value: String| if row.format.is_some() { value } else { "-".into() };
     [
-        row.format.clone().unwrap_or("unquantized".into()),
+        row.format.clone().unwrap_or(base.into()),
         format!("{:.4}", row.perplexity.perplexity),
         compared(format!("{:+.2} %", row.perplexity_change_percent)),
         compared(format!("{:.6}", row.kl_divergence)),

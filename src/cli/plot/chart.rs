@@ -85,7 +85,7 @@ impl<'a> Data<'a> {
             title: format!("{}: perplexity by format", comparison.model),
             subtitle: format!("{predictions} tokens of {text}; lower is better"),
             formats: points.collect(),
-            base: (perplexity, format!("unquantized ({:.1} {unit}): {perplexity:.3}", size(base.bytes))),
+            base: (perplexity, format!("{} ({:.1} {unit}): {perplexity:.3}", comparison.base_name(), size(base.bytes))),
             unit,
             bits: base.bits_per_weight / size(base.bytes),
         }

@@ -30,6 +30,7 @@ fn comparison(rows: &[(&str, usize, f64)]) -> FormatComparison {
     };
     FormatComparison {
         model: "RWKV-x070-World-0.4B <&>".into(),
+        is_quantized: false,
         unquantized: row(&rows[0]),
         formats: rows[1..].iter().map(row).collect(),
     }
