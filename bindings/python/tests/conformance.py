@@ -156,6 +156,10 @@ def load(path: str, loras: Any = (), **options: Any) -> tuple[Any, Any]:
     return volary.Model(path, loras=[volary.Lora(**lora) for lora in loras], **options), None
 
 
+def compare_formats(loras: Any = (), **options: Any) -> tuple[Any, Any]:
+    return None, volary.compare_formats(loras=[volary.Lora(**lora) for lora in loras], **options)
+
+
 def demo(loras: Any = (), **options: Any) -> tuple[Any, Any]:
     return volary.Model.demo(loras=[volary.Lora(**lora) for lora in loras], **options), None
 
@@ -276,7 +280,7 @@ VERBS: dict[str, Verb] = {
     "Chat.load": kept(volary.Chat.load),
     "convert": convert,
     "merge_lora": told(volary.merge_lora),
-    "compare_formats": told(volary.compare_formats),
+    "compare_formats": compare_formats,
     "file.write": write,
     "file.copy": copy,
     "file.exists": told(lambda path: Path(path).exists()),
