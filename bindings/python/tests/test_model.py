@@ -129,6 +129,15 @@ def test_a_model_opens_with_every_option(golden: Path) -> None:
     assert fraction[-1] == 1.0 and fraction == sorted(fraction)
 
 
+def test_what_is_printed_tells_the_model_and_the_tokenizer(golden: Path) -> None:
+    model = volary.Model(golden / "v7.pth")
+    tokenizer = model.tokenizer
+    assert (repr(model), repr(tokenizer)) == ("Model(v7, RWKV-7)", "Tokenizer(bytes, 256 ids)")
+    model.close()
+    tokenizer.close()
+    assert (repr(model), repr(tokenizer)) == ("Model(closed)", "Tokenizer(closed)")
+
+
 def test_tokenizers(model: volary.Model, golden: Path, tmp_path: Path) -> None:
     world = volary.Tokenizer.world()
     assert world.name == "world" and world.end_of_text == 0 and world.n_vocab > 65_000

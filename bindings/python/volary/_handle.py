@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _library
-from ._errors import UnsupportedError
+from ._errors import ClosedError, UnsupportedError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,6 +49,14 @@ class Handle:
     def __reduce_ex__(self, _: object) -> NoReturn:
         # A copy of the number inside would free the native object a second time.
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
+
+
+def shown(kind: str, described: Callable[[], str]) -> str:
+    """What a person is told of an object: what ``described`` gives, unless it is closed."""
+    try:
+        return f"{kind}({described()})"
+    except ClosedError:
+        return f"{kind}(closed)"
 
 
 class ThreadedHandle(Handle):

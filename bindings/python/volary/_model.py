@@ -11,7 +11,7 @@ from ._arguments import Path
 from ._arrays import Floats, floats
 from ._chat import Chat
 from ._errors import InvalidArgumentError, call
-from ._handle import SharedHandle, ThreadedHandle
+from ._handle import SharedHandle, ThreadedHandle, shown
 from ._jobs import Progress
 from ._library import demo_model, native
 from ._options import GenerateOptions, generate_options, model_options, native_state
@@ -94,6 +94,13 @@ class Model(ThreadedHandle, SharedHandle):
             loras=loras,
             progress=progress,
         )
+
+    def __repr__(self) -> str:
+        def described() -> str:
+            info = self.info
+            return f"{info.name}, {info.architecture}"
+
+        return shown("Model", described)
 
     @property
     def info(self) -> ModelInfo:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from . import _arguments as arguments
 from ._arguments import Path
 from ._errors import call
-from ._handle import SharedHandle
+from ._handle import SharedHandle, shown
 from ._library import native
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Tokenizer(SharedHandle):
     def of_model(cls, path: Path) -> Tokenizer:
         """Return the tokenizer of the model in a file, without loading the model."""
         return cls._of(call(native.Tokenizer.of_model, arguments.path("path", path)))
+
+    def __repr__(self) -> str:
+        return shown("Tokenizer", lambda: f"{self.name}, {self.n_vocab} ids")
 
     @property
     def name(self) -> str:

@@ -393,6 +393,19 @@ public struct BenchReport: Sendable, Equatable {
     }
 }
 
+extension Model: CustomStringConvertible {
+    public var description: String {
+        (try? info).map { "Model(\($0.name), \($0.architecture))" } ?? "Model(closed)"
+    }
+}
+
+extension Tokenizer: CustomStringConvertible {
+    public var description: String {
+        guard let name = try? name, let nVocab = try? nVocab else { return "Tokenizer(closed)" }
+        return "Tokenizer(\(name), \(nVocab) ids)"
+    }
+}
+
 extension Piece: CustomStringConvertible {
     public var description: String { text }
 }

@@ -20,6 +20,15 @@ struct LifetimeTests {
         await expectClosed { _ = try await model.complete("a") }
     }
 
+    @Test func whatIsPrintedTellsTheModelAndTheTokenizer() async throws {
+        let model = try await tinyModel()
+        let tokenizer = try model.tokenizer
+        #expect("\(model) \(tokenizer)" == "Model(v7, RWKV-7) Tokenizer(bytes, 256 ids)")
+        model.close()
+        tokenizer.close()
+        #expect("\(model) \(tokenizer)" == "Model(closed) Tokenizer(closed)")
+    }
+
     @Test func whatIsClosedIsAnErrorAndClosingTwiceIsNot() async throws {
         let model = try await tinyModel()
         let (state, tokenizer, chat) = try (model.newState(), model.tokenizer, model.chat())

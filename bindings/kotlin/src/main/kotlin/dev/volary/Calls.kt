@@ -25,6 +25,14 @@ internal inline fun <T> call(work: () -> T): T =
         throw VolaryException.Internal("volary: a fault of its own, please report it: ${error.message}")
     }
 
+/** What a person is told of an object: [described], unless it is closed. */
+internal inline fun shown(kind: String, described: () -> String): String =
+    try {
+        "$kind(${described()})"
+    } catch (_: VolaryException.Closed) {
+        "$kind(closed)"
+    }
+
 /**
  * Threads that wait for the native code, which computes on threads of its own. They are a view of their own of
  * `Dispatchers.IO`, so that many generations at once take none of the application's.

@@ -17,6 +17,8 @@ public class Model internal constructor(internal val native: NativeModel) : Auto
     /** What the model is: generation, sizes, formats, metadata. */
     public val info: ModelInfo get() = call { native.info() }.ours()
 
+    override fun toString(): String = shown("Model") { info.run { "$name, $architecture" } }
+
     /** Threads in use. */
     public val threads: Int get() = call { native.threads() }.toInt()
 

@@ -7,6 +7,8 @@ public class Tokenizer internal constructor(private val native: NativeTokenizer)
     /** What kind it is: `world`, `bytes`, `hugging-face` or `vocabulary`. */
     public val name: String get() = call { native.name() }
 
+    override fun toString(): String = shown("Tokenizer") { "$name, $nVocab ids" }
+
     /** One more than the highest id. */
     public val nVocab: Int get() = call { native.nVocab() }.toInt()
 

@@ -14,6 +14,15 @@ class ClosingTest {
     }
 
     @Test
+    fun `what is printed tells the model and the tokenizer`() = withModel { model ->
+        val tokenizer = model.tokenizer
+        assertEquals("Model(v7, RWKV-7)" to "Tokenizer(bytes, 256 ids)", "$model" to "$tokenizer")
+        model.close()
+        tokenizer.close()
+        assertEquals("Model(closed)" to "Tokenizer(closed)", "$model" to "$tokenizer")
+    }
+
+    @Test
     fun `a model closed while a text runs ends the text`() = withModel { model ->
         val flow = model.generate("Once", letters(1000))
         var pieces = 0
