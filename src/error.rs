@@ -1,6 +1,6 @@
 //! The one error type. A message names what was wrong, where, and what to do about it, in one line.
 
-use std::fmt::Display;
+use std::fmt::{self, Debug, Display};
 use std::io;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed. [`Display`] gives one complete line for a person; match on the variant in a program.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be opened, read or written.
@@ -60,6 +60,13 @@ pub enum Error {
     /// The caller cancelled the work.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// As [`Display`]: it is what a `main` that returns the error prints.
+impl Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
 }
 
 impl Error {
@@ -161,6 +168,7 @@ mod tests {
     fn a_message_is_one_line_whatever_it_quotes() {
         let message = Error::unknown("format", "a\nb", &["auto"]).to_string();
         assert_eq!(message, "format: a\u{fffd}b is unknown; choose auto");
+        assert_eq!(format!("{:?}", Error::unknown("format", "x", &["auto"])), "format: x is unknown; choose auto");
         assert_eq!(Error::unknown("format", "", &["auto"]).to_string(), "format: is empty; choose auto");
         let message = Error::io("\u{1b}[2J\n.pth", io::ErrorKind::NotFound.into()).to_string();
         assert_eq!(message, "\u{fffd}[2J\u{fffd}.pth: no such file; check the path");

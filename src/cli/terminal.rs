@@ -55,9 +55,9 @@ pub(super) fn with_progress<T>(what: &'static str, work: impl FnOnce(Arc<Progres
 
 fn cancelled_by_interrupts<T>(work: impl FnOnce(CancelHandle) -> Result<T>) -> Result<T> {
     let handle = CancelHandle::default();
-    interrupts_cancel(handle.clone());
+    let wider = running().replace(handle.clone());
     let done = work(handle.clone());
-    interrupts_end_the_process();
+    *running() = wider;
     if handle.is_cancelled() { Err(Error::Cancelled) } else { done }
 }
 
