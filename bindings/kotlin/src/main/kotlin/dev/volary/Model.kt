@@ -17,6 +17,7 @@ public class Model internal constructor(internal val native: NativeModel) : Auto
     /** What the model is: generation, sizes, formats, metadata. */
     public val info: ModelInfo get() = call { native.info() }.ours()
 
+    /** Its name and architecture, or that it is closed. */
     override fun toString(): String = shown("Model") { info.run { "$name, $architecture" } }
 
     /** Threads in use. */

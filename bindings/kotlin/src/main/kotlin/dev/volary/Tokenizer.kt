@@ -7,6 +7,7 @@ public class Tokenizer internal constructor(private val native: NativeTokenizer)
     /** What kind it is: `world`, `bytes`, `hugging-face` or `vocabulary`. */
     public val name: String get() = call { native.name() }
 
+    /** Its kind and size, or that it is closed. */
     override fun toString(): String = shown("Tokenizer") { "$name, $nVocab ids" }
 
     /** One more than the highest id. */
