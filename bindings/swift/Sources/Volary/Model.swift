@@ -13,12 +13,14 @@ public final class Model: Sendable {
     /// Loads a model from a `.pth`, `.safetensors`, `.bin` or `.gguf` file.
     ///
     /// - Parameters:
+    ///   - path: of the file
     ///   - threads: to compute with; `nil`: as many as there are cores for this process
     ///   - tokenizer: a `tokenizer.json` or a World vocabulary, in place of the one that the model's vocabulary size tells
     ///   - groupNormEps: epsilon of the group norm of RWKV-5 to 7; `nil`: 64e-5
     ///   - type: a number format to quantize the weights to while they are loaded
     ///   - initialState: a file of tuned initial states
     ///   - loras: to merge into the weights while they are loaded
+    ///   - progress: told how far it is
     public init(
         path: String, threads: Int? = nil, tokenizer: String? = nil, groupNormEps: Double? = nil, type: String? = nil,
         initialState: String? = nil, loras: [Lora] = [], progress: Progress? = nil

@@ -19,12 +19,16 @@ public struct TensorTypes: Sendable, ExpressibleByDictionaryLiteral {
 /// its name only when it is complete.
 ///
 /// - Parameters:
+///   - source: the file to convert
+///   - target: the file to write
 ///   - type: the number format of most matrices, `F16`, `Q5_1`, `Q4_K`, …; `nil`: each keeps its own
 ///   - encoder: `search` for less error, or `reference`, bit for bit what rwkv.cpp and ggml write
 ///   - policy: which tensors get the format: `default`, `rwkvcpp` or `llamacpp`
 ///   - tensorTypes: formats by patterns of names, in which `*` stands for any characters; the last that matches wins
 ///   - fileVersion: of a `.bin`: 100 or 101
 ///   - tokenizer: to embed in a GGUF file
+///   - threads: to encode with; `nil`: as many as there are cores for this process
+///   - progress: told how far it is
 @discardableResult
 public func convert(
     _ source: String, _ target: String, type: String? = nil, encoder: String = "search", policy: String? = nil,
